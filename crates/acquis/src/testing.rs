@@ -1,0 +1,61 @@
+//! A clock that tests move, and the other things every source is given.
+
+use crate::{Checkpoints, Clock, Context, Registry, Stop};
+use model::Timestamp;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// Stands still until told otherwise. Wall clock and monotonic clock move together.
+#[derive(Debug, Default)]
+pub(crate) struct FakeClock(AtomicU64);
+
+impl FakeClock {
+    pub(crate) fn advance(&self, span: Duration) {
+        self.0.fetch_add(u64::try_from(span.as_nanos()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix(1_700_000_000, 0).after(self.monotonic())
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What a source borrows, owned by a test.
+pub(crate) struct World {
+    pub(crate) clock: FakeClock,
+    pub(crate) stop: Stop,
+    pub(crate) registry: Registry,
+    pub(crate) checkpoints: Checkpoints,
+}
+
+impl World {
+    /// A world that remembers nothing.
+    pub(crate) fn new() -> Self {
+        Self::with(Checkpoints::in_memory())
+    }
+
+    pub(crate) fn with(checkpoints: Checkpoints) -> Self {
+        Self {
+            clock: FakeClock::default(),
+            stop: Stop::new().unwrap(),
+            registry: Registry::new(),
+            checkpoints,
+        }
+    }
+
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context {
+            clock: &self.clock,
+            stop: &self.stop,
+            registry: &self.registry,
+            checkpoints: &self.checkpoints,
+        }
+    }
+}

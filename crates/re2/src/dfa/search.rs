@@ -1,0 +1,433 @@
+//! The two walks of a search: forward over the text, noting a trail per byte; and back from the
+//! match over the trails, filling slots.
+//!
+//! When the tables must be cleared, or the notes grow too long, the search *rebases*: it walks back
+//! once for every living thread and keeps what each has captured so far. So a search never starts
+//! over and never gives up: in the worst case each byte costs a step of the Thompson automaton, and
+//! the total stays linear in the text.
+
+use alloc::vec::Vec;
+
+use memchr::memmem::Finder;
+
+use super::closure::{RESTART, SPAWNED, SlotLists, Step};
+use super::{Dfa, Edge, JUMP, Run, UNCHANGED, behind_at, flag};
+use crate::program;
+
+/// The most notes kept before the search rebases; a note is four bytes.
+const MAX_NOTES: usize = 1 << 18;
+
+/// The most notes kept between searches.
+const KEPT_NOTES: usize = 1 << 14;
+
+/// A slot nothing has filled.
+const EMPTY: u32 = u32::MAX;
+
+/// The longest text whose positions fit the notes.
+pub(crate) const MAX_TEXT: usize = (JUMP - 1) as usize;
+
+/// What a search writes down on its way.
+#[derive(Debug, Default)]
+pub(super) struct Track {
+    /// A trail or jump for each move of the forward walk since the last rebase.
+    notes: Vec<u32>,
+    /// What the threads had captured at the last rebase, if there was one.
+    base: Option<Base>,
+    /// The slots of the match.
+    slots: Vec<u32>,
+}
+
+/// What each thread of a state captured up to a position.
+#[derive(Debug, Default)]
+struct Base {
+    /// Where each thread started.
+    starts: Vec<u32>,
+    /// The slots of each thread, one thread after the other.
+    slots: Vec<u32>,
+}
+
+/// A match found by the forward walk.
+#[derive(Clone, Copy, Debug)]
+enum Last {
+    /// It ends at `at`, after `n_notes` notes; its step stands before `trail`.
+    Noted { at: usize, n_notes: usize, trail: u32 },
+    /// It is walked back already: the slots are filled.
+    Filled { start: usize, at: usize },
+}
+
+/// Where the plain walk stopped.
+enum Stop {
+    /// At an edge that asks for attention, of a class.
+    Edge(Edge, usize),
+    /// The text ended or the room for notes did.
+    Exhausted,
+}
+
+impl Track {
+    pub(super) fn memory(&self) -> usize {
+        let base = self.base.as_ref().map_or(0, |base| base.starts.capacity() + base.slots.capacity());
+        (self.notes.capacity() + base + self.slots.capacity()) * size_of::<u32>()
+    }
+}
+
+impl Dfa {
+    /// Whether the text has a match. `prefix` finds a literal every match starts with, if the
+    /// automaton was made with one.
+    pub(crate) fn is_match(&mut self, text: &[u8], prefix: Option<&Finder<'_>>) -> bool {
+        self.forward::<false>(text, prefix).is_some()
+    }
+
+    /// The span of the leftmost match.
+    pub(crate) fn find(
+        &mut self,
+        text: &[u8],
+        prefix: Option<&Finder<'_>>,
+    ) -> Option<(usize, usize)> {
+        let last = self.forward::<true>(text, prefix)?;
+        let span = self.fill::<true>(last);
+        self.shrink();
+        Some(span)
+    }
+
+    /// The slots of the leftmost match: for each group its start and end.
+    pub(crate) fn captures(
+        &mut self,
+        text: &[u8],
+        prefix: Option<&Finder<'_>>,
+        groups: &mut [Option<(u32, u32)>],
+    ) -> bool {
+        groups.fill(None);
+        let Some(last) = self.forward::<true>(text, prefix) else {
+            return false;
+        };
+        self.fill::<false>(last);
+        let (spans, _) = self.track.slots.as_chunks::<2>();
+        for (group, &[start, end]) in groups.iter_mut().zip(spans) {
+            if start != EMPTY && end != EMPTY {
+                *group = Some((start, end));
+            }
+        }
+        self.shrink();
+        true
+    }
+
+    /// Walks forward to where no better match can follow. Without `NOTE`, the first sign of a
+    /// match ends the walk. hot: examples/bench.rs
+    fn forward<const NOTE: bool>(
+        &mut self,
+        text: &[u8],
+        prefix: Option<&Finder<'_>>,
+    ) -> Option<Last> {
+        self.track.base = None;
+        let mut last = None;
+        let mut at = 0;
+        let mut n_notes = 0;
+        let mut row = self.start(behind_at(text, 0));
+        let mut runs = self.state(row).run == Run::Prefix;
+        loop {
+            if NOTE && self.track.notes.len() < n_notes + 3 {
+                self.make_room(row, text.len(), at, &mut n_notes, &mut last);
+            }
+            if runs {
+                let run = self.run(row, text, at, prefix);
+                let Some((end, end_row, trail)) = run else { return last };
+                if at < end {
+                    // The last byte of the run is noted by itself, for the match it may have.
+                    let skipped = end - at - 1;
+                    if NOTE {
+                        self.note(n_notes, jump(skipped));
+                        self.note(n_notes + 1, jump(1));
+                    }
+                    n_notes += 1;
+                    if trail != UNCHANGED {
+                        last = Some(Last::Noted { at: end - 1, n_notes, trail });
+                    }
+                    n_notes += 1;
+                    at = end;
+                }
+                row = end_row;
+                runs = false;
+                // The notes may be full now.
+                continue;
+            }
+            let (mut edge, class) = match self.walk::<NOTE>(text, &mut at, &mut n_notes, &mut row) {
+                Stop::Edge(edge, class) => (edge, class),
+                Stop::Exhausted if at < text.len() => continue,
+                Stop::Exhausted => {
+                    let class = self.program.end_class();
+                    (self.edge(row, class), class)
+                }
+            };
+            if edge.next & flag::UNKNOWN != 0 {
+                if self.is_full() {
+                    if NOTE {
+                        self.rebase(row, at, &mut n_notes, &mut last);
+                    }
+                    row = self.renew(row);
+                }
+                edge = self.compute(row, class);
+            }
+            if edge.next & flag::MATCH != 0 {
+                last = Some(Last::Noted { at, n_notes, trail: edge.trail });
+                if !NOTE {
+                    return last;
+                }
+            }
+            if edge.next & flag::DEAD != 0 {
+                return last;
+            }
+            if NOTE {
+                self.note(n_notes, edge.trail);
+            }
+            n_notes += 1;
+            at += 1;
+            row = edge.next & flag::ROW;
+            runs = edge.next & flag::SKIP != 0;
+        }
+    }
+
+    /// Follows plain edges. hot: examples/bench.rs
+    #[inline]
+    fn walk<const NOTE: bool>(
+        &mut self,
+        text: &[u8],
+        at: &mut usize,
+        n_notes: &mut usize,
+        row: &mut u32,
+    ) -> Stop {
+        let table = self.table.as_slice();
+        let classes = &self.program.classes;
+        let rest = text.get(*at..).unwrap_or(&[]);
+        let mut current = *row;
+        let mut n = 0;
+        let mut stop = Stop::Exhausted;
+        if NOTE {
+            let notes = self.track.notes.get_mut(*n_notes..).unwrap_or(&mut []);
+            for (&byte, note) in rest.iter().zip(notes) {
+                let class = usize::from(classes[usize::from(byte)]);
+                let edge = table[current as usize + class];
+                if flag::ROW < edge.next {
+                    stop = Stop::Edge(edge, class);
+                    break;
+                }
+                *note = edge.trail;
+                current = edge.next;
+                n += 1;
+            }
+        } else {
+            for &byte in rest {
+                let class = usize::from(classes[usize::from(byte)]);
+                let edge = table[current as usize + class];
+                if flag::ROW < edge.next {
+                    stop = Stop::Edge(edge, class);
+                    break;
+                }
+                current = edge.next;
+                n += 1;
+            }
+        }
+        *at += n;
+        *n_notes += n;
+        *row = current;
+        stop
+    }
+
+    fn edge(&self, row: u32, class: usize) -> Edge {
+        let dead = Edge { next: flag::DEAD, trail: UNCHANGED };
+        self.table.get(row as usize + class).copied().unwrap_or(dead)
+    }
+
+    fn note(&mut self, i: usize, note: u32) {
+        if let Some(slot) = self.track.notes.get_mut(i) {
+            *slot = note;
+        }
+    }
+
+    /// Runs through bytes that keep a state: where that ends, in which state, and on which trail.
+    /// `None` if no match can start any more.
+    fn run(
+        &mut self,
+        row: u32,
+        text: &[u8],
+        at: usize,
+        prefix: Option<&Finder<'_>>,
+    ) -> Option<(usize, u32, u32)> {
+        match (self.state(row).run, prefix) {
+            (Run::Loop(i), _) => match self.skips.get(i as usize) {
+                Some(run) => Some((run.skip.end(text, at), row, run.trail)),
+                None => Some((at, row, UNCHANGED)),
+            },
+            (Run::Prefix, Some(prefix)) => {
+                let rest = text.get(at..).unwrap_or(&[]);
+                if rest.starts_with(prefix.needle()) {
+                    return Some((at, row, UNCHANGED));
+                }
+                let found = at + prefix.find(rest)?;
+                Some((found, self.start(behind_at(text, found)), UNCHANGED))
+            }
+            (Run::Unknown | Run::No | Run::Prefix, _) => Some((at, row, UNCHANGED)),
+        }
+    }
+
+    /// Fills the slots of a match and returns its span. Without `START`, the start may be wrong if
+    /// all slots are filled.
+    fn fill<const START: bool>(&mut self, last: Last) -> (usize, usize) {
+        match last {
+            Last::Filled { start, at } => (start, at),
+            Last::Noted { at, n_notes, trail } => {
+                let mut slots = core::mem::take(&mut self.track.slots);
+                slots.clear();
+                slots.resize(self.n_slots, EMPTY);
+                let step = self.trails.get((trail as usize).saturating_sub(1)).copied();
+                let step = step.unwrap_or(Step { parent: SPAWNED, slots: 0 });
+                self.cross(step.slots, position(at), &mut slots);
+                let start = match step.parent {
+                    SPAWNED => position(at),
+                    thread => self.walk_back::<START>(thread, at, n_notes, &mut slots),
+                };
+                self.track.slots = slots;
+                (start as usize, at)
+            }
+        }
+    }
+
+    /// Walks back from a thread of the state at `at`, after `n_notes` notes. Fills the empty ones
+    /// of `slots` and returns where the thread started.
+    ///
+    /// hot: examples/bench.rs
+    fn walk_back<const START: bool>(
+        &self,
+        mut thread: u16,
+        at: usize,
+        n_notes: usize,
+        slots: &mut [u32],
+    ) -> u32 {
+        let trails = self.trails.as_slice();
+        let notes = self.track.notes.get(..n_notes).unwrap_or(&[]);
+        let mut at = position(at);
+        let mut n_empty = slots.iter().filter(|&&slot| slot == EMPTY).count();
+        for &note in notes.iter().rev() {
+            if note == UNCHANGED {
+                at -= 1;
+                continue;
+            }
+            if JUMP <= note {
+                at -= note & !JUMP;
+                continue;
+            }
+            at -= 1;
+            let step = trails[note as usize + usize::from(thread)];
+            if step.slots != SlotLists::EMPTY {
+                n_empty -= self.cross(step.slots, at, slots);
+                if !START && n_empty == 0 {
+                    return at;
+                }
+            }
+            if step.parent == SPAWNED {
+                return at;
+            }
+            thread = step.parent;
+        }
+        self.from_base(thread, slots)
+    }
+
+    /// Fills the empty ones of the slots of a list; returns how many those were.
+    fn cross(&self, list: u16, at: u32, slots: &mut [u32]) -> usize {
+        let mut n = 0;
+        for &slot in self.closure.lists.list(list) {
+            if let Some(slot) = slots.get_mut(usize::from(slot))
+                && *slot == EMPTY
+            {
+                *slot = at;
+                n += 1;
+            }
+        }
+        n
+    }
+
+    /// Takes what a thread had captured at the last rebase.
+    fn from_base(&self, thread: u16, slots: &mut [u32]) -> u32 {
+        let Some(base) = &self.track.base else { return 0 };
+        let thread = usize::from(thread);
+        let kept = base.slots.chunks_exact(slots.len().max(1)).nth(thread).unwrap_or(&[]);
+        for (slot, &kept) in slots.iter_mut().zip(kept) {
+            if *slot == EMPTY {
+                *slot = kept;
+            }
+        }
+        base.starts.get(thread).copied().unwrap_or(0)
+    }
+
+    /// Makes room for three notes, of which a text of this length may need many.
+    #[cold]
+    fn make_room(
+        &mut self,
+        row: u32,
+        n_text: usize,
+        at: usize,
+        n_notes: &mut usize,
+        last: &mut Option<Last>,
+    ) {
+        let len = self.track.notes.len();
+        if len < MAX_NOTES {
+            let len = (n_text + 4).max(2 * len).min(MAX_NOTES);
+            self.track.notes.resize(len, UNCHANGED);
+        } else {
+            self.rebase(row, at, n_notes, last);
+        }
+    }
+
+    /// Walks back for each thread of the current state and for the match found, so that the notes
+    /// are needed no more.
+    #[cold]
+    fn rebase(&mut self, row: u32, at: usize, n_notes: &mut usize, last: &mut Option<Last>) {
+        if let Some(found @ Last::Noted { .. }) = *last {
+            let (start, at) = self.fill::<true>(found);
+            *last = Some(Last::Filled { start, at });
+        }
+        let mut base = Base::default();
+        for (i, &thread) in (0_u16..).zip(self.threads_of(self.state(row))) {
+            let first = base.slots.len();
+            base.slots.resize(first + self.n_slots, EMPTY);
+            let mut start = EMPTY;
+            // The thread that starts others has captured nothing.
+            if thread != RESTART {
+                let slots = &mut base.slots[first..];
+                start = self.walk_back::<true>(i, at, *n_notes, slots);
+            }
+            base.starts.push(start);
+        }
+        self.track.base = Some(base);
+        *n_notes = 0;
+    }
+
+    /// Clears the tables but for one state; returns its new row.
+    #[cold]
+    fn renew(&mut self, row: u32) -> u32 {
+        let state = self.state(row);
+        let threads = program::span(&self.threads, state.first_thread, state.n_threads);
+        self.closure.threads.clear();
+        self.closure.threads.extend_from_slice(threads);
+        self.clear();
+        self.state_of_closure(state.behind)
+    }
+
+    /// Gives back the room a very long text needed.
+    fn shrink(&mut self) {
+        self.track.base = None;
+        if KEPT_NOTES < self.track.notes.len() {
+            self.track.notes.truncate(KEPT_NOTES);
+            self.track.notes.shrink_to_fit();
+        }
+    }
+}
+
+/// A position as it stands in a slot. It fits: `MAX_TEXT`.
+fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(EMPTY)
+}
+
+/// The note of a run of bytes.
+fn jump(n: usize) -> u32 {
+    JUMP | u32::try_from(n).unwrap_or(0)
+}

@@ -1,0 +1,93 @@
+//! The gate: what every change must pass, in one command.
+//!
+//! All steps run even when one fails, so one run shows everything; the summary at the end says what
+//! failed and what took how long.
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::child;
+use crate::conformance;
+use crate::differential;
+use crate::tidy;
+use crate::tree::Tree;
+
+/// A program that the build or the tests start, and the Debian package that brings it.
+const NEEDED: [(&str, &str); 6] = [
+    ("cc", "build-essential"),
+    ("git", "git"),
+    ("tar", "tar"),
+    ("gzip", "gzip"),
+    ("dpkg-deb", "dpkg"),
+    ("journalctl", "systemd"),
+];
+
+/// A step: what it is called, and what it does.
+type Step<'a> = (&'a str, &'a dyn Fn() -> Result<ExitCode>);
+
+/// Runs the task.
+pub(crate) fn run(tree: &Tree) -> Result<ExitCode> {
+    install_missing()?;
+    let cargo = |arguments: &[&str]| {
+        let mut command = tree.cargo();
+        command.args(arguments);
+        child::run(&mut command, &format!("cargo {}", arguments[0]))?;
+        Ok(ExitCode::SUCCESS)
+    };
+    let steps: [Step<'_>; 6] = [
+        ("format", &|| cargo(&["fmt", "--all", "--check"])),
+        ("clippy", &|| cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+        ("tests", &|| cargo(&["test", "--workspace"])),
+        ("tidy", &|| tidy::run(tree)),
+        ("conformance", &|| conformance::run(tree, &conformance::Options::default())),
+        ("differential", &|| differential::run(tree, &differential::Options::small())),
+    ];
+    let mut results = Vec::new();
+    for (name, step) in steps {
+        child::progress(&format!("\n== {name}"));
+        let started = Instant::now();
+        let outcome = step();
+        if let Err(error) = &outcome {
+            child::progress(&format!("error: {error:#}"));
+        }
+        let passed = matches!(outcome, Ok(code) if code == ExitCode::SUCCESS);
+        results.push((name, passed, started.elapsed()));
+    }
+    Ok(summarize(&results))
+}
+
+fn summarize(results: &[(&str, bool, Duration)]) -> ExitCode {
+    child::print("");
+    for (name, passed, took) in results {
+        let verdict = if *passed { "ok" } else { "FAILED" };
+        child::print(&format!("{name:<14} {verdict:<7} {:>7.1} s", took.as_secs_f64()));
+    }
+    if results.iter().all(|(_, passed, _)| *passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Installs what is missing when we may, and says what to install when we may not.
+fn install_missing() -> Result<()> {
+    let missing: Vec<&str> = NEEDED
+        .into_iter()
+        .filter(|(program, _)| !child::is_installed(program))
+        .map(|(_, package)| package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let is_root = nix::unistd::geteuid().is_root();
+    ensure!(is_root && child::is_installed("apt-get"), "please install {}", missing.join(", "));
+    child::progress(&format!("installing {}", missing.join(", ")));
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(["--quiet=2", "--yes"]).args(arguments);
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        child::run(&mut command, "installing what the tests need")
+    };
+    apt(&["update"])?;
+    let mut install = vec!["install", "--no-install-recommends"];
+    install.extend(&missing);
+    apt(&install)
+}
