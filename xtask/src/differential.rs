@@ -44,7 +44,7 @@ pub(crate) struct Options {
 impl Options {
     /// A run small enough for the gate: fewer attackers, and the kinds that cover most rules.
     pub(crate) fn small() -> Self {
-        let kinds = ["syslog", "nginx", "mysql", "vsftpd", "authelia"];
+        let kinds = ["syslog", "nginx", "apache2", "vsftpd", "authelia"];
         Self {
             seed: 1,
             kinds: kinds.map(str::to_owned).to_vec(),
@@ -143,7 +143,9 @@ fn compare(
     };
     let mut best: Option<Comparison> = None;
     for n_peer_runs in 1..=options.peer_runs.max(1) {
-        let theirs = alert::seen(&peer.alerts(rules, &path, log.kind)?);
+        let theirs = peer.alerts(rules, &path, log.kind)?;
+        fs::write(path.with_extension("peer.json"), serde_json::to_string(&theirs)?)?;
+        let theirs = alert::seen(&theirs);
         let compared = Comparison {
             kind: log.kind,
             n_lines: log.lines.len(),

@@ -23,7 +23,8 @@ impl Fingerprint {
 
     /// The fingerprint of `bytes`.
     pub(crate) fn of(bytes: &[u8]) -> Self {
-        let hash = bytes.iter().fold(BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
+        let hash =
+            bytes.iter().fold(BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
         Self { len: u32::try_from(bytes.len()).unwrap_or(u32::MAX), hash }
     }
 

@@ -6,9 +6,7 @@
 //!
 //! INVARIANT: a mark is released only when its batch and all batches before it were acknowledged.
 
-use crate::{
-    batch::{Batch, Receipt, Verdict},
-};
+use crate::batch::{Batch, Receipt, Verdict};
 use crossbeam_channel::{Receiver, Sender};
 use std::{collections::VecDeque, time::Duration};
 

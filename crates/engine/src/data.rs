@@ -106,7 +106,7 @@ impl MapFile {
     /// The tag of a text: an equal one, else the leftmost substring (the first of the file among
     /// equals), else the first pattern that matches (spec §7.4).
     #[must_use]
-    pub fn tag(&self, text: &str, matches: impl Fn(usize, &Regex) -> bool) -> Option<&str> {
+    pub fn tag(&self, text: &str, mut matches: impl FnMut(usize, &Regex) -> bool) -> Option<&str> {
         if let Some(tag) = self.equals.get(text) {
             return Some(tag);
         }

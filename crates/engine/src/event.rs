@@ -247,6 +247,29 @@ impl Event {
         Text::Arena { start: start as u32, len: (self.arena.len() - start) as u32 }
     }
 
+    /// Appends a copy of a text with its ASCII letters changed to upper or lower case.
+    pub fn push_ascii_case(&mut self, text: &Text, upper: bool, pool: &Pool) -> Text {
+        let start = self.arena.len();
+        match text {
+            Text::Arena { start, len } => {
+                let (start, end) = (*start as usize, *start as usize + *len as usize);
+                if end > self.arena.len() {
+                    return Text::Arena { start: 0, len: 0 };
+                }
+                self.arena.extend_from_within(start..end);
+            }
+            Text::Lit(lit) => self.arena.push_str(pool.lit_text(*lit)),
+            Text::Shared(text) => self.arena.push_str(text),
+        }
+        let copy = &mut self.arena[start..];
+        if upper {
+            copy.make_ascii_uppercase();
+        } else {
+            copy.make_ascii_lowercase();
+        }
+        Text::Arena { start: start as u32, len: (self.arena.len() - start) as u32 }
+    }
+
     /// The text of a field, `None` when it is not set. hot: benches/engine.rs
     #[inline]
     #[must_use]

@@ -22,6 +22,9 @@ pub trait Outside: Send + Sync {
     /// in logs are printed in it (spec §3.5).
     fn local_offset(&self, unix_seconds: i64) -> i32;
 
+    /// Seconds east of UTC of a named zone (`Europe/Paris`) at an instant; `None` for unknown names.
+    fn zone_offset(&self, zone: &str, unix_seconds: i64) -> Option<i32>;
+
     /// The city database's record of an address; `None` without a database.
     fn city(&self, ip: IpAddr) -> Option<City<'_>>;
 
@@ -81,6 +84,10 @@ impl Outside for NoOutside {
 
     fn local_offset(&self, _: i64) -> i32 {
         0
+    }
+
+    fn zone_offset(&self, zone: &str, _: i64) -> Option<i32> {
+        matches!(zone, "UTC" | "Local" | "").then_some(0)
     }
 
     fn city(&self, _: IpAddr) -> Option<City<'_>> {

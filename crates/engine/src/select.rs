@@ -21,7 +21,6 @@ use re2::LiteralSet;
 pub struct Select {
     /// Words of 64 bits a set of members takes.
     words: usize,
-    n: usize,
     /// Members without an equality test.
     always: Vec<u64>,
     /// One for each field that is tested.
@@ -170,8 +169,7 @@ impl SelectBuilder<'_> {
     /// that there are few look-ups.
     #[must_use]
     pub fn build(self, pool: &Pool) -> Select {
-        let n = self.filters.len();
-        let words = n.div_ceil(64);
+        let words = self.filters.len().div_ceil(64);
         let mut always = alloc::vec![0u64; words];
         let tests: Vec<Vec<(FieldId, Vec<LitId>)>> = self
             .filters
@@ -214,7 +212,7 @@ impl SelectBuilder<'_> {
                 set[member / 64] |= 1 << (member % 64);
             }
         }
-        Select { words, n, always, keys, literals: Vec::new(), dirties: alloc::vec![0; words] }
+        Select { words, always, keys, literals: Vec::new(), dirties: alloc::vec![0; words] }
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Dfa {
     closure: Closure,
     /// The number of capture slots.
     n_slots: usize,
-    /// Threads start anywhere, not at the start of the text only.
+    /// A match may start anywhere, not at the start of the text only.
     floating: bool,
     /// Whether a search can find candidates faster than the state that waits for one.
     has_prefix: bool,
@@ -52,8 +52,14 @@ pub(crate) struct Dfa {
     /// The trails of all edges: the step of the match, then that of each thread.
     trails: Vec<Step>,
     skips: Vec<Loop>,
-    /// The start states by what is behind; 0 if not made yet.
-    starts: [u32; 8],
+    /// The start states by their kind and what is behind; 0 if not made yet.
+    starts: [[u32; 8]; 2],
+    /// Skips the bytes no match starts with.
+    idle: Skip,
+    /// Whether a match can be empty.
+    nullable: bool,
+    /// Whether the states of a floating search fit the tables, as far as is known.
+    floats_well: bool,
     state_index: HashTable<u32>,
     trail_index: HashTable<(u32, u32)>,
     hasher: DefaultHashBuilder,
@@ -90,6 +96,15 @@ mod flag {
     pub(super) const SKIP: u32 = 1 << 28;
     /// The bits of the row.
     pub(super) const ROW: u32 = SKIP - 1;
+}
+
+/// Where a match may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// Where the search does.
+    Here,
+    /// There or later.
+    Anywhere,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +147,6 @@ impl Dfa {
         let mut dfa = Self {
             closure: Closure::new(&program),
             stride: program.end_class() + 1,
-            program,
             n_slots,
             floating,
             has_prefix,
@@ -142,7 +156,11 @@ impl Dfa {
             threads: Vec::new(),
             trails: Vec::new(),
             skips: Vec::new(),
-            starts: [0; 8],
+            starts: [[0; 8]; 2],
+            idle: Skip::over(&program.first.map(|first| !first)),
+            nullable: program.first.iter().all(|&first| first),
+            floats_well: false,
+            program,
             state_index: HashTable::new(),
             trail_index: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
@@ -172,7 +190,7 @@ impl Dfa {
         self.threads.clear();
         self.trails.clear();
         self.skips.clear();
-        self.starts = [0; 8];
+        self.starts = [[0; 8]; 2];
         self.state_index.clear();
         self.trail_index.clear();
         self.closure.lists.clear();
@@ -196,18 +214,20 @@ impl Dfa {
     }
 
     /// The state in which a search starts, given the flags of what is behind.
-    fn start(&mut self, behind: u8) -> u32 {
-        let cached = self.starts.get(usize::from(behind)).copied().unwrap_or(0);
+    fn start(&mut self, kind: Start, behind: u8) -> u32 {
+        let place = (usize::from(kind == Start::Anywhere), usize::from(behind & 7));
+        let cached = self.starts[place.0][place.1];
         if cached != 0 {
             return cached;
         }
-        let thread = if self.floating { RESTART } else { self.program.start };
+        let thread = match kind {
+            Start::Here => self.program.start,
+            Start::Anywhere => RESTART,
+        };
         self.closure.threads.clear();
         self.closure.threads.push(thread);
         let row = self.state_of_closure(behind);
-        if let Some(start) = self.starts.get_mut(usize::from(behind)) {
-            *start = row;
-        }
+        self.starts[place.0][place.1] = row;
         row
     }
 
@@ -291,7 +311,7 @@ impl Dfa {
                 }
             }
         }
-        let run = match Skip::over(&kept) {
+        let run = match Skip::if_long(&kept) {
             None => Run::No,
             Some(skip) => {
                 let mut trail = UNCHANGED;

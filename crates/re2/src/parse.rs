@@ -13,11 +13,11 @@
 //! Reading order: `scan` (cursor, errors, budget), `node` (trees and their limits), `group` (what
 //! follows `(?`), `escape` (`\n`, `\x41`), `class` (`[…]`, `\d`), `unicode` (`\p{…}`, case folding).
 
-mod scan;
-mod node;
-mod group;
-mod escape;
 mod class;
+mod escape;
+mod group;
+mod node;
+mod scan;
 mod unicode;
 
 #[cfg(test)]
@@ -135,7 +135,9 @@ impl<'p> Parser<'p> {
                     self.scanner.bump();
                     self.end_branch()?;
                 }
-                '^' => self.look(if self.flags.multi_line { Look::StartLF } else { Look::Start })?,
+                '^' => {
+                    self.look(if self.flags.multi_line { Look::StartLF } else { Look::Start })?
+                }
                 '$' => self.look(if self.flags.multi_line { Look::EndLF } else { Look::End })?,
                 '.' => {
                     self.scanner.bump();

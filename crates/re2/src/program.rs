@@ -12,6 +12,7 @@
 //! INVARIANT: alternatives are stored best first. That order is all there is of leftmost-first
 //! semantics, greed and laziness.
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -97,6 +98,8 @@ pub(crate) struct Program {
     pub(crate) classes: [u8; 256],
     /// A byte of each class.
     pub(crate) representatives: Vec<u8>,
+    /// The bytes a match can start with; all of them if a match can be empty.
+    pub(crate) first: Box<[bool; 256]>,
     /// Which flags of [`behind`] the look-arounds reachable from each instruction, before it
     /// consumes anything, depend on.
     pub(crate) needs: Vec<u8>,
@@ -118,12 +121,46 @@ impl Program {
         let Compiler { insts, ranges, alternates, .. } = compiler;
         let (classes, representatives) = byte_classes(&insts, &ranges);
         let needs = needs(&insts, &alternates);
-        Self { insts, ranges, alternates, start, classes, representatives, needs }
+        let first = Box::new([true; 256]);
+        let mut program =
+            Self { insts, ranges, alternates, start, classes, representatives, first, needs };
+        program.first = Box::new(program.first_bytes());
+        program
     }
 
     /// The class that stands for the end of the haystack.
     pub(crate) fn end_class(&self) -> usize {
         self.representatives.len()
+    }
+
+    fn first_bytes(&self) -> [bool; 256] {
+        let mut first = [false; 256];
+        let mut seen = vec![false; self.insts.len()];
+        let mut stack = vec![self.start];
+        while let Some(id) = stack.pop() {
+            let (Some(&inst), Some(seen)) =
+                (self.insts.get(id as usize), seen.get_mut(id as usize))
+            else {
+                continue;
+            };
+            if core::mem::replace(seen, true) {
+                continue;
+            }
+            let mut add = |low: u8, high: u8| first[low.into()..=high.into()].fill(true);
+            match inst {
+                Inst::Byte { low, high, .. } => add(low, high),
+                Inst::Sparse { first, n } => {
+                    span(&self.ranges, first, n).iter().for_each(|range| add(range.low, range.high));
+                }
+                Inst::Split { best, other } => stack.extend([best, other]),
+                Inst::Union { first, n } => stack.extend(span(&self.alternates, first, n)),
+                // A look-around may hold; a search that starts in vain there finds that out.
+                Inst::Slot { next, .. } | Inst::Look { next, .. } => stack.push(next),
+                Inst::Match => return [true; 256],
+                Inst::Fail => {}
+            }
+        }
+        first
     }
 
     pub(crate) fn memory(&self) -> usize {
@@ -569,7 +606,7 @@ mod tests {
             let hir = regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern);
             assert!(matches!(check(&hir.unwrap()), Err(Error::Unsupported)));
         }
-        let hir = regex_syntax::parse(r"(?R)^a").unwrap();
+        let hir = regex_syntax::parse(r"(?mR)^a").unwrap();
         assert!(matches!(check(&hir), Err(Error::Unsupported)));
     }
 

@@ -27,19 +27,22 @@ pub(crate) enum Skip {
 /// A run must span at least this many different ASCII bytes to be worth leaving the table walk:
 /// runs of digits or of a name's letters are short, and the way out of a skip is a branch the
 /// processor guesses wrong.
-pub(crate) const MIN_ASCII: usize = 72;
+const MIN_ASCII: usize = 72;
 
 impl Skip {
     /// Skips the marked bytes, or is `None` if that would not pay.
-    pub(crate) fn over(set: &[bool; 256]) -> Option<Self> {
-        let (ascii, other) = set.split_at(0x80);
-        if ascii.iter().filter(|&&skipped| skipped).count() < MIN_ASCII {
-            return None;
-        }
+    pub(crate) fn if_long(set: &[bool; 256]) -> Option<Self> {
+        let n_ascii = set.iter().take(0x80).filter(|&&skipped| skipped).count();
+        (MIN_ASCII <= n_ascii).then(|| Self::over(set))
+    }
+
+    /// Skips the marked bytes.
+    pub(crate) fn over(set: &[bool; 256]) -> Self {
+        let (_, other) = set.split_at(0x80);
         let stops: Vec<u8> = (0..0x80).filter(|&byte| !set[usize::from(byte)]).collect();
         let all_other = other.iter().all(|&skipped| skipped);
         let no_other = other.iter().all(|&skipped| !skipped);
-        Some(match *stops {
+        match *stops {
             [a] if all_other => Self::Until1(a),
             [a, b] if all_other => Self::Until2(a, b),
             [a, b, c] if all_other => Self::Until3(a, b, c),
@@ -47,7 +50,7 @@ impl Skip {
             [a, b] if no_other => Self::Ascii3([a, b, b]),
             [a, b, c] if no_other => Self::Ascii3([a, b, c]),
             _ => Self::Set(Box::new(*set)),
-        })
+        }
     }
 
     /// The first position from `at` on whose byte is not skipped; the end if there is none.
@@ -101,7 +104,7 @@ mod tests {
         for &stop in stops {
             set[usize::from(stop)] = false;
         }
-        let skip = Skip::over(&set).unwrap();
+        let skip = Skip::if_long(&set).unwrap();
         let mut text: Vec<u8> = (0..67).map(|i| b'a' + i % 20).collect();
         assert_eq!(skip.end(&text, 3), text.len(), "{skip:?}");
         for i in 0..text.len() {
@@ -131,6 +134,6 @@ mod tests {
     fn small_sets_do_not_pay() {
         let mut set = [false; 256];
         set[usize::from(b'0')..=usize::from(b'9')].fill(true);
-        assert!(Skip::over(&set).is_none());
+        assert!(Skip::if_long(&set).is_none());
     }
 }

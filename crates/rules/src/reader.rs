@@ -271,12 +271,17 @@ impl<'y> Fields<'y> {
         }
     }
 
-    /// A duration that must be there and be longer than zero.
-    pub(crate) fn need_duration(&self, key: &str, reader: &mut Reader) -> Option<Duration> {
+    /// A duration that must be there and be longer than zero, `read` being what was read of it.
+    pub(crate) fn need_duration(
+        &self,
+        key: &str,
+        read: Option<At<Duration>>,
+        reader: &mut Reader,
+    ) -> Option<Duration> {
         if self.value(key).is_none() {
             self.missing(key, reader);
         }
-        let duration = self.duration(key, reader)?;
+        let duration = read?;
         if duration.value.is_zero() {
             reader.report(
                 Diagnostic::error(codes::BAD_DURATION, format!("`{key}` must be longer than zero"))

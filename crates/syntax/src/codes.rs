@@ -96,7 +96,10 @@ mod tests {
     fn codes_have_one_shape_and_a_meaning() {
         for entry in ALL {
             let digits = entry.code.0.strip_prefix('R').expect("codes start with R");
-            assert!(digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit()), "{entry:?}");
+            assert!(
+                digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit()),
+                "{entry:?}"
+            );
             assert!(!entry.meaning.is_empty() && !entry.meaning.ends_with('.'), "{entry:?}");
         }
     }

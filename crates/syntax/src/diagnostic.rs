@@ -100,7 +100,12 @@ impl Diagnostic {
     }
 
     /// Adds a replacement for `span` that can be pasted.
-    pub fn fix(mut self, text: impl Into<String>, span: Span, replacement: impl Into<String>) -> Self {
+    pub fn fix(
+        mut self,
+        text: impl Into<String>,
+        span: Span,
+        replacement: impl Into<String>,
+    ) -> Self {
         self.help.push(Help::Fix { text: text.into(), span, replacement: replacement.into() });
         self
     }
@@ -146,7 +151,8 @@ impl Diagnostics {
     /// Says whether an error was found within `span`, for example within one document of a file.
     pub fn has_errors_in(&self, span: Span) -> bool {
         self.found.iter().any(|diagnostic| {
-            diagnostic.severity == Severity::Error && diagnostic.at.iter().any(|label| span.contains(label.span))
+            diagnostic.severity == Severity::Error
+                && diagnostic.at.iter().any(|label| span.contains(label.span))
         })
     }
 

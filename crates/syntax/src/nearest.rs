@@ -46,8 +46,18 @@ mod tests {
 
     #[test]
     fn near_names_are_found() {
-        let known = ["filter", "format", "groupby", "leakspeed", "on_success", "onsuccess", "evt.Meta.source_ip"];
-        let check = |wanted: &str, expect: Option<&str>| assert_eq!(nearest(wanted, known), expect, "{wanted}");
+        let known = [
+            "filter",
+            "format",
+            "groupby",
+            "leakspeed",
+            "on_success",
+            "onsuccess",
+            "evt.Meta.source_ip",
+        ];
+        let check = |wanted: &str, expect: Option<&str>| {
+            assert_eq!(nearest(wanted, known), expect, "{wanted}")
+        };
         check("fliter", Some("filter"));
         check("group_by", Some("groupby"));
         check("leekspeed", Some("leakspeed"));

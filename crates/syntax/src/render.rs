@@ -66,7 +66,10 @@ impl Excerpt<'_> {
             let mark = kind.span(range.clone());
             if label.is_empty() { mark } else { mark.label(&**label) }
         });
-        Snippet::source(&*self.text).line_start(self.first_line + 1).path(&*self.name).annotations(marks)
+        Snippet::source(&*self.text)
+            .line_start(self.first_line + 1)
+            .path(&*self.name)
+            .annotations(marks)
     }
 }
 
@@ -88,7 +91,9 @@ fn excerpts<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Excerpt
         let placed = place(label, kind, sources);
         let file = label.span.file;
         let near = clusters.iter_mut().find(|(other, lines, _)| {
-            *other == file && placed.lines.start < lines.end + FAR && lines.start < placed.lines.end + FAR
+            *other == file
+                && placed.lines.start < lines.end + FAR
+                && lines.start < placed.lines.end + FAR
         });
         match near {
             Some((_, lines, cluster)) => {
@@ -98,7 +103,10 @@ fn excerpts<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Excerpt
             None => clusters.push((file, placed.lines.clone(), vec![placed])),
         }
     }
-    clusters.into_iter().map(|(file, lines, labels)| excerpt(file, lines, &labels, sources)).collect()
+    clusters
+        .into_iter()
+        .map(|(file, lines, labels)| excerpt(file, lines, &labels, sources))
+        .collect()
 }
 
 fn place<'a>(label: &'a Label, kind: AnnotationKind, sources: &Sources) -> Placed<'a> {
@@ -118,14 +126,23 @@ fn place<'a>(label: &'a Label, kind: AnnotationKind, sources: &Sources) -> Place
     Placed { label, kind, range, lines: first..last + 1 }
 }
 
-fn excerpt<'a>(file: FileId, lines: Range<usize>, labels: &[Placed<'a>], sources: &'a Sources) -> Excerpt<'a> {
+fn excerpt<'a>(
+    file: FileId,
+    lines: Range<usize>,
+    labels: &[Placed<'a>],
+    sources: &'a Sources,
+) -> Excerpt<'a> {
     let mut copy = Copy { text: String::new(), stretches: Vec::new() };
     for line in lines.clone() {
         let touching = labels.iter().filter(|placed| placed.lines.contains(&line));
         if line > lines.start {
             copy.text.push('\n');
         }
-        copy.line(sources.text(file), sources.line_range(file, line), touching.map(|placed| placed.range.clone()));
+        copy.line(
+            sources.text(file),
+            sources.line_range(file, line),
+            touching.map(|placed| placed.range.clone()),
+        );
     }
     let marks = labels.iter().map(|placed| {
         let range = copy.offset(placed.range.start)..copy.offset(placed.range.end);
@@ -133,13 +150,21 @@ fn excerpt<'a>(file: FileId, lines: Range<usize>, labels: &[Placed<'a>], sources
     });
     let marks: Vec<_> = marks.collect();
     let place = labels.first().zip(marks.first()).and_then(|(placed, (range, ..))| {
-        let (line, column) = sources.line_col(Span::new(file, placed.range.start, placed.range.end));
+        let (line, column) =
+            sources.line_col(Span::new(file, placed.range.start, placed.range.end));
         let before = &copy.text[..range.start];
         let shown = before.chars().rev().take_while(|&char| char != '\n').count() + 1;
         let name = visible(sources.name(file));
-        (shown != column).then(|| (format!("{name}:{line}:{shown}"), format!("{name}:{line}:{column}")))
+        (shown != column)
+            .then(|| (format!("{name}:{line}:{shown}"), format!("{name}:{line}:{column}")))
     });
-    Excerpt { name: visible(sources.name(file)), first_line: lines.start, text: copy.text, marks, place }
+    Excerpt {
+        name: visible(sources.name(file)),
+        first_line: lines.start,
+        text: copy.text,
+        marks,
+        place,
+    }
 }
 
 fn help_group<'a>(help: &'a Help, sources: &'a Sources) -> Group<'a> {
@@ -163,8 +188,13 @@ fn help_group<'a>(help: &'a Help, sources: &'a Sources) -> Group<'a> {
                 }
                 copy.line(sources.text(span.file), whole, std::iter::empty());
             }
-            let patch = Patch::new(copy.offset(range.start)..copy.offset(range.end), visible_lines(replacement));
-            let snippet = Snippet::source(copy.text).line_start(first + 1).path(visible(sources.name(span.file)));
+            let patch = Patch::new(
+                copy.offset(range.start)..copy.offset(range.end),
+                visible_lines(replacement),
+            );
+            let snippet = Snippet::source(copy.text)
+                .line_start(first + 1)
+                .path(visible(sources.name(span.file)));
             Group::with_title(title).element(snippet.patch(patch))
         }
     }
@@ -186,8 +216,13 @@ impl Copy {
     fn line(&mut self, text: &str, line: Range<usize>, labels: impl Iterator<Item = Range<usize>>) {
         let mut range = line.clone();
         if line.len() > Self::LONG {
-            let start = labels.map(|label| label.start).min().unwrap_or(line.start).clamp(line.start, line.end);
-            range.start = text.floor_char_boundary(start.saturating_sub(Self::AROUND).max(line.start));
+            let start = labels
+                .map(|label| label.start)
+                .min()
+                .unwrap_or(line.start)
+                .clamp(line.start, line.end);
+            range.start =
+                text.floor_char_boundary(start.saturating_sub(Self::AROUND).max(line.start));
             range.end = text.floor_char_boundary((start + Self::LONG / 2).min(line.end));
         }
         if range.start > line.start {
@@ -196,7 +231,8 @@ impl Copy {
         self.stretches.push((range.start, self.text.len()));
         // A carriage return before the line feed is part of the line's end.
         let shown = &text[range.clone()];
-        let shown = if range.end == line.end { shown.strip_suffix('\r').unwrap_or(shown) } else { shown };
+        let shown =
+            if range.end == line.end { shown.strip_suffix('\r').unwrap_or(shown) } else { shown };
         for (at, char) in shown.char_indices() {
             if is_visible(char) || char == '\t' {
                 self.text.push(char);
@@ -215,7 +251,10 @@ impl Copy {
     /// Returns where the character at `offset` of the source is in the copy.
     fn offset(&self, offset: usize) -> usize {
         let next = self.stretches.partition_point(|&(source, _)| source <= offset);
-        let Some(&(source, copy)) = next.checked_sub(1).and_then(|at| self.stretches.get(at)) else { return 0 };
+        let Some(&(source, copy)) = next.checked_sub(1).and_then(|at| self.stretches.get(at))
+        else {
+            return 0;
+        };
         let limit = self.stretches.get(next).map_or(self.text.len(), |&(_, copy)| copy);
         let at = (copy + (offset - source)).min(limit);
         self.text.floor_char_boundary(at)
@@ -244,7 +283,9 @@ fn escape(char: char, out: &mut String) {
         '\n' => out.push_str("\\n"),
         '\r' => out.push_str("\\r"),
         '\t' => out.push_str("\\t"),
-        _ => write!(out, "\\u{{{:x}}}", u32::from(char)).expect("writing to a string does not fail"),
+        _ => {
+            write!(out, "\\u{{{:x}}}", u32::from(char)).expect("writing to a string does not fail")
+        }
     }
 }
 

@@ -122,7 +122,8 @@ impl Sources {
     /// Returns the line, counted from 0, that holds the byte at `offset`.
     pub(crate) fn line_of(&self, file: FileId, offset: usize) -> usize {
         let offset = narrow(offset);
-        self.file(file).map_or(0, |file| file.lines.partition_point(|&line| line <= offset).saturating_sub(1))
+        self.file(file)
+            .map_or(0, |file| file.lines.partition_point(|&line| line <= offset).saturating_sub(1))
     }
 
     /// Returns the bytes of a line, counted from 0, without its line feed.

@@ -13,9 +13,9 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Keys and values, written in this order.
-    Map(Vec<(&'static str, Value)>),
+    Map(Vec<(&'static str, Self)>),
     /// Values in order.
-    Array(Vec<Value>),
+    Array(Vec<Self>),
     /// UTF-8 text.
     Text(String),
     /// A 64-bit float.

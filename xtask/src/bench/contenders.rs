@@ -112,7 +112,7 @@ impl Field {
 
     /// Ourselves on any file.
     pub(super) fn ours_on(&self, log: &Path, kind: &str, rules: &Path, jobs: &str) -> Command {
-        let binary = self.binary.as_deref().unwrap_or(Path::new("shieldwall"));
+        let binary = self.binary.as_deref().unwrap_or_else(|| Path::new("shieldwall"));
         replay(binary, log, kind, rules, &self.data, jobs)
     }
 

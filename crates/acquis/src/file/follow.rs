@@ -93,6 +93,8 @@ pub(super) struct Follow {
     pub(super) at_end: bool,
     file: File,
     consumed: Mark,
+    /// The first bytes of the file, none behind `consumed`.
+    head: Vec<u8>,
     /// The next byte to read.
     read: u64,
     /// The bytes right before `read`.
@@ -119,6 +121,7 @@ impl Follow {
     pub(super) fn new(file: File, opening: Opening, mark: Mark) -> io::Result<Self> {
         let file_id = FileId::of(&file.metadata()?);
         let recent = before(&file, mark.offset, TAIL)?;
+        let head = start(&file, mark.head.len.into())?;
         let Opening { id, path, origin, source, place, after, now } = opening;
         Ok(Self {
             id,
@@ -134,6 +137,7 @@ impl Follow {
             at_end: false,
             file,
             consumed: mark,
+            head,
             read: mark.offset,
             recent,
             partial: Vec::new(),
@@ -148,6 +152,22 @@ impl Follow {
 
     pub(super) const fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Whether `copy` begins as this file did when it was last read. What the file holds now does
+    /// not matter: it may have been truncated since the copy was made.
+    pub(super) fn resembles(&self, copy: &File) -> Likeness {
+        if self.head.is_empty() {
+            return Likeness::Different;
+        }
+        let Ok(theirs) = start(copy, to_u64(self.head.len())) else { return Likeness::Different };
+        if theirs == self.head {
+            Likeness::Same
+        } else if self.head.starts_with(&theirs) {
+            Likeness::TooShort
+        } else {
+            Likeness::Different
+        }
     }
 
     /// What to remember of this file.
@@ -167,6 +187,7 @@ impl Follow {
         self.after = after;
         self.accepted = Mark::START;
         self.consumed = Mark::START;
+        self.head.clear();
         self.touched = false;
         self.at_end = false;
         self.read = 0;
@@ -180,7 +201,12 @@ impl Follow {
     }
 
     /// Hands over the unfinished line as it is.
-    pub(super) fn give_up_partial(&mut self, batch: &mut Batch, at: Timestamp, counters: &Counters) {
+    pub(super) fn give_up_partial(
+        &mut self,
+        batch: &mut Batch,
+        at: Timestamp,
+        counters: &Counters,
+    ) {
         if !self.partial.is_empty() {
             count(&counters.unfinished);
             batch.push(Line { text: &self.partial, source: self.source, read_at: at });
@@ -280,12 +306,13 @@ impl Follow {
         self.touched = true;
         self.consumed.offset = offset;
         self.consumed.tail = tail;
-        if self.consumed.head.len() < HEAD
-            && let Ok(head) = head(&self.file, offset)
+        if self.head.len() < HEAD
+            && let Ok(head) = start(&self.file, offset)
         {
             // If the file was truncated this very moment, the head is wrong and the next read
             // notices and starts anew.
-            self.consumed.head = head;
+            self.consumed.head = Fingerprint::of(&head);
+            self.head = head;
         }
     }
 }
@@ -321,7 +348,7 @@ pub(super) fn end_mark(file: &File, max_line: usize) -> io::Result<Mark> {
 /// The mark at `offset` of `file`.
 pub(super) fn mark_at(file: &File, offset: u64) -> io::Result<Mark> {
     let tail = Fingerprint::of(&before(file, offset, TAIL)?);
-    Ok(Mark { offset, head: head(file, offset)?, tail })
+    Ok(Mark { offset, head: Fingerprint::of(&start(file, offset)?), tail })
 }
 
 /// Whether `mark` lies in the content of `file`.
@@ -335,21 +362,6 @@ pub(super) fn holds(file: &File, mark: &Mark) -> bool {
     part(0, mark.head).unwrap_or(false) && part(tail_at, mark.tail).unwrap_or(false)
 }
 
-/// Whether `copy` begins like `file` does, as far as `copy` goes.
-pub(super) fn begins_like(copy: &File, file: &File, head: Fingerprint) -> Likeness {
-    let read = |file: &File| {
-        let mut bytes = vec![0; head.len().min(HEAD)];
-        let n_read = read_up_to(file, &mut bytes, 0)?;
-        bytes.truncate(n_read);
-        Ok::<_, io::Error>(bytes)
-    };
-    let (Ok(ours), Ok(theirs)) = (read(copy), read(file)) else { return Likeness::Different };
-    if !theirs.starts_with(&ours) {
-        return Likeness::Different;
-    }
-    if ours.len() == head.len() { Likeness::Same } else { Likeness::TooShort }
-}
-
 /// How the start of one file compares with that of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Likeness {
@@ -359,10 +371,12 @@ pub(super) enum Likeness {
     TooShort,
 }
 
-fn head(file: &File, limit: u64) -> io::Result<Fingerprint> {
+/// The first bytes of the file, at most `limit` and no more than identify it.
+fn start(file: &File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(limit).unwrap_or(HEAD).min(HEAD)];
     let n_read = read_up_to(file, &mut bytes, 0)?;
-    Ok(Fingerprint::of(&bytes[..n_read]))
+    bytes.truncate(n_read);
+    Ok(bytes)
 }
 
 /// The `n` bytes before `offset`, or fewer at the start of the file.

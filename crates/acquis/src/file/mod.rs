@@ -43,11 +43,7 @@ pub(crate) fn run(
     }
 }
 
-fn follow(
-    config: &FileConfig,
-    sink: &LineSink,
-    context: &Context<'_>,
-) -> Result<(), SourceError> {
+fn follow(config: &FileConfig, sink: &LineSink, context: &Context<'_>) -> Result<(), SourceError> {
     let mut watch = Watch::new(config.noticing);
     let mut tailer = Tailer::open(config, sink, *context)?;
     let mut changes = Changes::everything();

@@ -63,11 +63,7 @@ pub(super) fn find_copy(path: &Path, mark: &Mark, taken: &HashSet<FileId>) -> Op
     })
 }
 
-fn find_by_inode(
-    path: &Path,
-    position: &FilePosition,
-    taken: &HashSet<FileId>,
-) -> Option<Moved> {
+fn find_by_inode(path: &Path, position: &FilePosition, taken: &HashSet<FileId>) -> Option<Moved> {
     siblings(path).find_map(|entry| {
         let metadata = entry.metadata().ok()?;
         let id = FileId::of(&metadata);

@@ -17,8 +17,8 @@
 use super::{
     config::FileConfig,
     follow::{
-        CHUNK, FileId, Follow, FollowId, Likeness, Opening, Place, PourLimits, Poured, begins_like,
-        end_mark, mark_at,
+        CHUNK, FileId, Follow, FollowId, Likeness, Opening, Place, PourLimits, Poured, end_mark,
+        mark_at,
     },
     glob::{Found, Glob, is_compressed},
     rotate,
@@ -315,13 +315,11 @@ impl<'a> Tailer<'a> {
         let from_start = match unknown {
             Unknown::Old => false,
             Unknown::New => true,
-            Unknown::SinceSaved(saved) => is_new_since(saved, path, &metadata, &self.config.patterns),
+            Unknown::SinceSaved(saved) => {
+                is_new_since(saved, path, &metadata, &self.config.patterns)
+            }
         };
-        let mark = if from_start {
-            Ok(Mark::START)
-        } else {
-            end_mark(&file, self.config.max_line)
-        };
+        let mark = if from_start { Ok(Mark::START) } else { end_mark(&file, self.config.max_line) };
         let mark = match mark {
             Ok(mark) => mark,
             Err(error) => return self.complain(path, &error),
@@ -341,14 +339,10 @@ impl<'a> Tailer<'a> {
     fn likeness(&self, path: &Path, file: &File) -> Likeness {
         let mut likeness = Likeness::Different;
         for follow in &self.files {
-            let head = follow.consumed().head;
-            if follow.place != Place::AtPath
-                || head.len == 0
-                || !rotate::is_related(path, &follow.path)
-            {
+            if follow.place != Place::AtPath || !rotate::is_related(path, &follow.path) {
                 continue;
             }
-            match begins_like(file, follow.file(), head) {
+            match follow.resembles(file) {
                 Likeness::Different => {}
                 Likeness::Same => return Likeness::Same,
                 Likeness::TooShort => likeness = Likeness::TooShort,
@@ -491,9 +485,8 @@ impl<'a> Tailer<'a> {
         let moved = rotate::find_copy(&path, &mark, &taken);
         info!(path = %path.display(), copied = moved.is_some(), "truncated");
         let since = self.context.clock.monotonic();
-        let copy = moved.and_then(|moved| {
-            self.follow(moved, &origin, Place::Rotated { since }, None, mark)
-        });
+        let copy = moved
+            .and_then(|moved| self.follow(moved, &origin, Place::Rotated { since }, None, mark));
         let new_id = self.next_id();
         if let Some(mut copy) = copy {
             // The copy stands for the former content: it takes over the number under which lines
@@ -529,8 +522,11 @@ impl<'a> Tailer<'a> {
                 follow.give_up_partial(&mut self.batch, at, self.sink.counters());
             }
             let deleted = follow.file().metadata().is_ok_and(|metadata| metadata.nlink() == 0);
-            let patience =
-                if deleted { self.config.rotated_idle.min(DELETED_IDLE) } else { self.config.rotated_idle };
+            let patience = if deleted {
+                self.config.rotated_idle.min(DELETED_IDLE)
+            } else {
+                self.config.rotated_idle
+            };
             let settled = follow.accepted == follow.consumed() || self.ledger.is_frozen();
             if idle >= patience && settled {
                 gone.push(follow.id);
@@ -549,8 +545,9 @@ impl<'a> Tailer<'a> {
         let marks: Vec<_> = self
             .files
             .iter_mut()
-            .filter(|follow| std::mem::take(&mut follow.touched))
-            .map(|follow| (follow.id, follow.consumed()))
+            .filter_map(|follow| {
+                std::mem::take(&mut follow.touched).then(|| (follow.id, follow.consumed()))
+            })
             .collect();
         if self.batch.is_empty() {
             if !marks.is_empty() {

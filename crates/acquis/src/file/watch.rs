@@ -89,7 +89,10 @@ impl Watch {
     /// Watches `dirs` and no others.
     pub(super) fn set_dirs(&mut self, dirs: &BTreeSet<PathBuf>) {
         let Some(inotify) = &self.inotify else { return };
-        if self.trusted && dirs.len() == self.watched.len() && dirs.iter().all(|dir| self.watched.contains_key(dir)) {
+        if self.trusted
+            && dirs.len() == self.watched.len()
+            && dirs.iter().all(|dir| self.watched.contains_key(dir))
+        {
             return;
         }
         let mut watches = inotify.watches();
@@ -200,9 +203,8 @@ fn is_remote(dir: &Path) -> bool {
         0x00c3_6400, // ceph
         0x5346_414f, // afs
     ];
-    rustix::fs::statfs(dir).is_ok_and(|found| {
-        u32::try_from(found.f_type).is_ok_and(|kind| REMOTE.contains(&kind))
-    })
+    rustix::fs::statfs(dir)
+        .is_ok_and(|found| u32::try_from(found.f_type).is_ok_and(|kind| REMOTE.contains(&kind)))
 }
 
 #[cfg(test)]

@@ -182,15 +182,13 @@ mod tests {
 
     #[test]
     fn refuses_what_go_refuses() {
-        for text in ["", "5", "h", ".s", "1d", "1 h", "1h ", "--1s", "9223372036854775808ns", "1e3s"]
+        for text in
+            ["", "5", "h", ".s", "1d", "1 h", "1h ", "--1s", "9223372036854775808ns", "1e3s"]
         {
             check(text, None);
         }
         check("99999999999999999999h", None);
-        assert_eq!(
-            parse_duration("7d").unwrap_err(),
-            "\"7d\" is not a duration such as `1h30m`"
-        );
+        assert_eq!(parse_duration("7d").unwrap_err(), "\"7d\" is not a duration such as `1h30m`");
     }
 
     #[test]
@@ -208,8 +206,16 @@ mod tests {
     #[test]
     fn prints_what_go_prints() {
         for text in [
-            "72h3m0.5s", "1m0s", "2s", "313.983994ms", "986.769µs", "15ns", "0s", "-1h0m0.000000001s",
-            "2562047h47m16.854775807s", "1h0m59s",
+            "72h3m0.5s",
+            "1m0s",
+            "2s",
+            "313.983994ms",
+            "986.769µs",
+            "15ns",
+            "0s",
+            "-1h0m0.000000001s",
+            "2562047h47m16.854775807s",
+            "1h0m59s",
         ] {
             let nanos = parse_duration(text).unwrap();
             assert_eq!(format_duration(nanos), text);

@@ -8,10 +8,10 @@
 
 use super::number::{FloatStyle, format_float};
 use alloc::{
-    borrow::Cow,
+    borrow::{Cow, ToOwned},
     collections::BTreeMap,
     format,
-    string::{String, ToString},
+    string::String,
     vec::Vec,
 };
 
@@ -34,9 +34,9 @@ pub enum Json {
     /// A string
     Text(String),
     /// An array
-    List(Vec<Json>),
+    List(Vec<Self>),
     /// An object; of equal keys the last one counts
-    Map(BTreeMap<String, Json>),
+    Map(BTreeMap<String, Self>),
 }
 
 impl Json {
@@ -72,7 +72,7 @@ impl Json {
         match self {
             Self::Null => out.push_str("null"),
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Self::Int(value) => out.push_str(&value.to_string()),
+            Self::Int(value) => out.push_str(&format!("{value}")),
             Self::Number(value) => out.push_str(&number_text(*value)?),
             Self::Text(text) => write_string(text, out),
             Self::List(items) => {
@@ -185,8 +185,11 @@ impl<'t> Reader<'t> {
             Some(b'"') => Ok(Json::Text(self.string()?.into_owned())),
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => {
-                let words =
-                    [("true", Json::Bool(true)), ("false", Json::Bool(false)), ("null", Json::Null)];
+                let words = [
+                    ("true", Json::Bool(true)),
+                    ("false", Json::Bool(false)),
+                    ("null", Json::Null),
+                ];
                 for (word, value) in words {
                     if self.text[self.at..].starts_with(word) {
                         self.at += word.len();
@@ -244,14 +247,14 @@ impl<'t> Reader<'t> {
     fn string(&mut self) -> Result<Cow<'t, str>, String> {
         let start = self.at + 1;
         let Some(length) = string_length(&self.text.as_bytes()[start..]) else {
-            return Err("JSON ends inside a string".to_string());
+            return Err("JSON ends inside a string".to_owned());
         };
         let inner = &self.text[start..start + length];
         if inner.bytes().any(|byte| byte < b' ') {
-            return Err("JSON has a control character inside a string".to_string());
+            return Err("JSON has a control character inside a string".to_owned());
         }
         self.at = start + length + 1;
-        unescape(inner).ok_or_else(|| "JSON has an unknown escape inside a string".to_string())
+        unescape(inner).ok_or_else(|| "JSON has an unknown escape inside a string".to_owned())
     }
 
     fn number(&mut self) -> Result<Json, String> {
@@ -303,7 +306,7 @@ impl<'t> Reader<'t> {
     fn unexpected(&self) -> String {
         match self.text[self.at..].chars().next() {
             Some(c) => format!("JSON has an unexpected {c:?} at byte {}", self.at),
-            None => "JSON ends too early".to_string(),
+            None => "JSON ends too early".to_owned(),
         }
     }
 }

@@ -8,11 +8,7 @@
 //! hot: benches/json.rs. Nothing allocates but keys with escapes.
 
 use super::json::{Json, string_length, unescape};
-use alloc::{
-    collections::BTreeMap,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, vec::Vec};
 
 /// Longer paths find nothing; each step may be one level of recursion.
 const MAX_STEPS: usize = 64;
@@ -65,7 +61,7 @@ impl JsonPath {
     pub fn from_steps<'s>(steps: impl IntoIterator<Item = &'s str>) -> Self {
         let step = |step: &str| match step.strip_prefix('[') {
             Some(index) => Step::Index(index.strip_suffix(']').and_then(|n| n.parse().ok())),
-            None => Step::Key(step.to_string()),
+            None => Step::Key(step.to_owned()),
         };
         Self { steps: steps.into_iter().map(step).collect() }
     }

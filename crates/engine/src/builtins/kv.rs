@@ -190,12 +190,8 @@ mod tests {
     #[test]
     fn lax_values_may_have_blanks() {
         let pairs = parse_kv_lax(r#"1: msg=login failed  user.name=root q="a=b \"c\" \\ \n" e="#);
-        let expect = [
-            ("msg", "login failed"),
-            ("user.name", "root"),
-            ("q", r#"a=b "c" \ \n"#),
-            ("e", ""),
-        ];
+        let expect =
+            [("msg", "login failed"), ("user.name", "root"), ("q", r#"a=b "c" \ \n"#), ("e", "")];
         let pairs = pairs.unwrap();
         assert_eq!(pairs.iter().map(|(k, v)| (*k, v.as_ref())).collect::<Vec<_>>(), expect);
     }

@@ -1,11 +1,7 @@
 //! Numbers as Go reads and prints them, and the few formulas expressions offer.
 
 use super::time::DateTime;
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 
 /// Reads a float as Go does; `None` is no number. Numbers too large are infinite.
 ///
@@ -36,7 +32,8 @@ pub fn float_approx_equal(a: f64, b: f64) -> bool {
 pub fn distance(lat1: &str, lon1: &str, lat2: &str, lon2: &str) -> Result<f64, String> {
     const EARTH_RADIUS: f64 = 6371.0;
     let degrees = |text: &str| {
-        parse_float(text).ok_or_else(|| format!("{} is not a coordinate", super::sprintf::quote(text)))
+        parse_float(text)
+            .ok_or_else(|| format!("{} is not a coordinate", super::sprintf::quote(text)))
     };
     let (lat1, lon1, lat2, lon2) = (degrees(lat1)?, degrees(lon1)?, degrees(lat2)?, degrees(lon2)?);
     if (lat1 == 0.0 && lon1 == 0.0) || (lat2 == 0.0 && lon2 == 0.0) {
@@ -78,7 +75,7 @@ pub fn median_interval(times: &[DateTime]) -> Result<i64, String> {
 /// Returns the times between neighbors, at least one.
 fn intervals(times: &[DateTime]) -> Result<Vec<i64>, String> {
     if times.len() < 2 {
-        return Err("an interval needs at least two times".to_string());
+        return Err("an interval needs at least two times".to_owned());
     }
     let mut times = times.to_vec();
     times.sort_unstable();
@@ -119,10 +116,10 @@ const MAX_PRECISION: usize = 1100;
 pub(super) fn format_float(value: f64, style: FloatStyle, precision: Option<usize>) -> String {
     let precision = precision.map(|digits| digits.min(MAX_PRECISION));
     if value.is_nan() {
-        return "NaN".to_string();
+        return "NaN".to_owned();
     }
     if value.is_infinite() {
-        return if value < 0.0 { "-Inf" } else { "+Inf" }.to_string();
+        return if value < 0.0 { "-Inf" } else { "+Inf" }.to_owned();
     }
     match (style, precision) {
         (FloatStyle::Fixed, None) => format!("{value}"),
@@ -200,7 +197,7 @@ mod tests {
     #[test]
     fn distance_is_a_great_circle() {
         let kilometers = distance("51.45", "1.15", "41.54", "12.27").unwrap();
-        assert!((kilometers - 1389.179_311_829_306_7).abs() < 1e-9, "{kilometers}");
+        assert!((kilometers - 1_389.179_311_829_306_7).abs() < 1e-9, "{kilometers}");
         assert_eq!(distance("0", "0.0", "41.54", "12.27"), Ok(0.0));
         assert_eq!(distance("51.45", "1.15", "0", "0"), Ok(0.0));
         assert_eq!(distance("x", "1", "2", "3").unwrap_err(), "\"x\" is not a coordinate");

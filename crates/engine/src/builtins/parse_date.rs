@@ -116,17 +116,8 @@ const GO_STRING: Layout = &[
     F(Field::ZoneName),
 ];
 /// `Jan  2 15:04:05`
-const SYSLOG: Layout = &[
-    MONTH_NAME,
-    Piece::Blanks(2),
-    SHORT_DAY,
-    BLANK,
-    HOUR,
-    COLON,
-    MINUTE,
-    COLON,
-    SECOND,
-];
+const SYSLOG: Layout =
+    &[MONTH_NAME, Piece::Blanks(2), SHORT_DAY, BLANK, HOUR, COLON, MINUTE, COLON, SECOND];
 /// `Mon Jan 02 15:04:05.000000 2006`
 const APACHE_ERROR: Layout = &[
     WEEKDAY,
@@ -203,7 +194,7 @@ pub fn parse_date_into(
     out: &mut String,
 ) -> Option<DateTime> {
     let time = parse_date(text, layout, now);
-    time::write_rfc3339_nano(time.unwrap_or(now.at_offset(0)), out);
+    time::write_rfc3339_nano(time.unwrap_or_else(|| now.at_offset(0)), out);
     time
 }
 
@@ -237,9 +228,7 @@ fn standard(text: &str, now: DateTime) -> Option<DateTime> {
         (_, _, Some(b'-')) => BY_DASH,
         _ => return None,
     };
-    layouts
-        .iter()
-        .find_map(|layout| parse_pieces(layout, text).and_then(|time| usable(time, now)))
+    layouts.iter().find_map(|layout| parse_pieces(layout, text).and_then(|time| usable(time, now)))
 }
 
 /// Completes a date that has no year. Refuses what cannot be written in RFC 3339, and Go's zero

@@ -40,9 +40,9 @@ pub enum Arg<'a> {
     /// A length of time in nanoseconds
     Duration(i64),
     /// A list; the words name its elements' type in Go
-    List(Vec<Arg<'a>>, Elements),
+    List(Vec<Self>, Elements),
     /// A map, in any order; the words name its elements' type in Go
-    Map(Vec<(&'a str, Arg<'a>)>, Elements),
+    Map(Vec<(&'a str, Self)>, Elements),
 }
 
 /// What Go calls the elements of a list or a map, which shows in `%T` and in complaints.
@@ -108,8 +108,9 @@ impl Walk<'_, '_> {
         let mut spec = Spec::default();
         self.bad_index = false;
         self.flags(&mut spec);
-        self.index();
+        let mut indexed = self.index();
         if self.eat('*') {
+            indexed = false;
             match self.star() {
                 Some(width) => {
                     spec.minus |= width < 0;
@@ -120,8 +121,11 @@ impl Walk<'_, '_> {
             }
         } else {
             spec.width = self.number();
+            // An index picks the argument of a `*` or of the verb, so neither may come between.
+            self.bad_index |= indexed && spec.width.is_some();
         }
         if self.eat('.') {
+            self.bad_index |= indexed;
             self.index();
             if self.eat('*') {
                 match self.star() {
@@ -164,22 +168,24 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Reads `[n]`, which makes argument `n`, counted from 1, the next one.
-    fn index(&mut self) {
+    /// Reads `[n]`, which makes argument `n`, counted from 1, the next one. Returns whether there
+    /// was one.
+    fn index(&mut self) -> bool {
         let Some(inside) = self.rest.strip_prefix('[') else {
-            return;
+            return false;
         };
         self.reordered = true;
         let Some((number, rest)) = inside.split_once(']') else {
             self.bad_index = true;
             self.rest = inside;
-            return;
+            return true;
         };
         self.rest = rest;
         match number.parse::<usize>() {
             Ok(number) if (1..=self.args.len()).contains(&number) => self.next = number - 1,
             _ => self.bad_index = true,
         }
+        true
     }
 
     /// Takes a width or a precision from the arguments.

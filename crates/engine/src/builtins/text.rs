@@ -4,12 +4,7 @@
 //! Offsets are in bytes, as in Go. What Rust does alike (`contains`, `find`, `trim_matches`, …) is
 //! still here when a helper has that name, so that the list of helpers can be checked off.
 
-use alloc::{
-    borrow::Cow,
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{format, string::String, vec::Vec};
 
 /// No helper makes a text longer than this, however small its inputs.
 pub const MAX_TEXT: usize = 16 << 20;
@@ -194,11 +189,8 @@ pub fn basename(path: &str) -> &str {
 
 /// Returns bytes as text; what is not UTF-8 becomes U+FFFD, because texts here are UTF-8.
 pub fn lossy(bytes: Vec<u8>) -> String {
-    match String::from_utf8_lossy(&bytes) {
-        Cow::Owned(text) => text,
-        // Valid already; the bytes themselves become the text.
-        Cow::Borrowed(text) => text.to_string(),
-    }
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 #[cfg(test)]

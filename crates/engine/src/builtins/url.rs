@@ -5,9 +5,9 @@
 
 use super::text::lossy;
 use alloc::{
-    borrow::Cow,
+    borrow::{Cow, ToOwned},
     collections::BTreeMap,
-    string::{String, ToString},
+    string::String,
     vec::Vec,
 };
 use base64::Engine as _;
@@ -55,12 +55,12 @@ pub fn parse_uri(uri: &str) -> Result<Query, String> {
     let mut query = Query::new();
     for piece in query_of(uri)?.split('&').filter(|piece| !piece.is_empty()) {
         if piece.contains(';') {
-            return Err("the query has a semicolon as a separator".to_string());
+            return Err("the query has a semicolon as a separator".to_owned());
         }
         let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
         let decode = |text| unescape(text, Part::Query).map(Cow::into_owned);
         let (Some(key), Some(value)) = (decode(key), decode(value)) else {
-            return Err("the query has a malformed escape".to_string());
+            return Err("the query has a malformed escape".to_owned());
         };
         query.entry(key).or_default().push(value);
     }
@@ -85,7 +85,9 @@ pub fn extract_query_param(uri: &str, name: &str) -> Vec<String> {
     let pieces = query.split('&').filter(|piece| !piece.is_empty());
     let pairs = pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")));
     pairs
-        .filter(|(key, _)| *key == name && !key.contains(['%', '+']) || unescape_leniently(key) == name)
+        .filter(|(key, _)| {
+            *key == name && !key.contains(['%', '+']) || unescape_leniently(key) == name
+        })
         .map(|(_, value)| unescape_leniently(value))
         .collect()
 }
@@ -109,7 +111,7 @@ pub fn base64_decode(text: &str) -> Result<Vec<u8>, String> {
     } else {
         text
     };
-    LENIENT.decode(text).map_err(|_| "the text is not base64".to_string())
+    LENIENT.decode(text).map_err(|_| "the text is not base64".to_owned())
 }
 
 /// Returns what `B64Decode` gives: the decoded bytes as text.
@@ -195,7 +197,7 @@ fn escaped_byte(after: &[u8]) -> Option<u8> {
 
 /// Returns the query of a URL, after the checks that Go's `url.Parse` makes of the rest.
 fn query_of(uri: &str) -> Result<&str, String> {
-    let wrong = |what: &str| Err(what.to_string());
+    let wrong = |what: &str| Err(what.to_owned());
     let (uri, fragment) = uri.split_once('#').unwrap_or((uri, ""));
     if uri.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
         return wrong("the URL has a control character");
@@ -254,9 +256,7 @@ fn is_authority(authority: &str) -> bool {
         Some((user, host)) => (user, host),
         None => ("", authority),
     };
-    let in_user = |byte: u8| {
-        byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte)
-    };
+    let in_user = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte);
     if !user.bytes().all(in_user) || unescape(user, Part::PathSegment).is_none() {
         return false;
     }
@@ -299,8 +299,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn query(pairs: &[(&str, &[&str])]) -> Query {
-        let values = |values: &[&str]| values.iter().map(|value| (*value).to_string()).collect();
-        pairs.iter().map(|(key, list)| ((*key).to_string(), values(list))).collect()
+        let values = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+        pairs.iter().map(|(key, list)| ((*key).to_owned(), values(list))).collect()
     }
 
     #[test]
@@ -330,7 +330,8 @@ mod tests {
 
     #[test]
     fn uris_are_read_strictly() {
-        let check = |uri: &str, expect: Option<Query>| assert_eq!(parse_uri(uri).ok(), expect, "{uri}");
+        let check =
+            |uri: &str, expect: Option<Query>| assert_eq!(parse_uri(uri).ok(), expect, "{uri}");
         check("/foo?a=1&b=2&a=3", Some(query(&[("a", &["1", "3"]), ("b", &["2"])])));
         check("/foo?a&=x&&b=%20+", Some(query(&[("", &["x"]), ("a", &[""]), ("b", &["  "])])));
         check("https://u:p@example.com:8080/x?a=1#f", Some(query(&[("a", &["1"])])));
@@ -387,8 +388,9 @@ mod tests {
     proptest! {
         #[test]
         fn decoding_undoes_encoding(text: String) {
-            prop_assert_eq!(path_unescape(&path_escape(&text)), text.as_str());
-            prop_assert_eq!(query_unescape(&query_escape(&text)), text.as_str());
+            let (path, query) = (path_escape(&text), query_escape(&text));
+            prop_assert_eq!(path_unescape(&path), text.as_str());
+            prop_assert_eq!(query_unescape(&query), text.as_str());
         }
 
         #[test]

@@ -16,10 +16,7 @@
 mod path;
 mod read;
 
-use alloc::{
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
 use core::ops::Range;
 
 pub use path::XmlPath;
@@ -141,9 +138,9 @@ impl XmlDoc {
     fn attribute(&self, id: u32, name: &Name) -> Option<&Attribute> {
         let range = &self.element(id).attributes;
         let attributes = self.attributes.get(range.start as usize..range.end as usize)?;
-        attributes
-            .iter()
-            .find(|attribute| name.matches(self.slice(&attribute.prefix), self.slice(&attribute.name)))
+        attributes.iter().find(|attribute| {
+            name.matches(self.slice(&attribute.prefix), self.slice(&attribute.name))
+        })
     }
 }
 
@@ -157,7 +154,7 @@ struct Name {
 impl Name {
     fn new(name: &str) -> Self {
         let (prefix, local) = name.split_once(':').unwrap_or(("", name));
-        Self { prefix: prefix.to_string(), local: local.to_string() }
+        Self { prefix: prefix.to_owned(), local: local.to_owned() }
     }
 
     fn matches(&self, prefix: &str, local: &str) -> bool {

@@ -4,7 +4,8 @@
 //! which are a feature of the language).
 
 use super::{Eval, EvalError};
-use crate::builtins::xml::XmlDoc;
+use crate::builtins::json_path::JsonPath;
+use crate::builtins::xml::{XmlDoc, XmlPath};
 use crate::data::RegexFileId;
 use crate::pool::RegexId;
 use crate::value::Value;
@@ -14,7 +15,7 @@ use model::Timestamp;
 use re2::{Cache, Regex, SetCache};
 
 /// Patterns made at run time that are remembered; past this many all are forgotten and made anew.
-const MAX_COMPUTED: usize = 128;
+const MAX_COMPUTED: usize = 1024;
 
 /// Caches and variables of one thread.
 #[derive(Debug, Default)]
@@ -34,7 +35,9 @@ pub struct Scratch {
     /// Who could match, for each list of nodes being run: a stack of bit sets.
     pub(crate) bits: Vec<u64>,
     /// The last XML document, which a line asks about many times.
-    pub(crate) xml: Option<(String, Option<XmlDoc>)>,
+    xml: Option<(String, Option<XmlDoc>)>,
+    xml_paths: HashMap<Box<str>, Option<XmlPath>>,
+    json_paths: HashMap<Box<str>, JsonPath>,
     stashes: HashMap<Box<str>, Stash>,
 }
 
@@ -106,6 +109,32 @@ impl Scratch {
             Some(Some((regex, cache))) => Ok(regex.is_match(cache, text)),
             _ => Err(EvalError::new(format!("`{pattern}` is not a regular expression"))),
         }
+    }
+
+    /// The XML document of a text and a compiled path; `None` when either is not well formed.
+    pub(crate) fn xml(&mut self, text: &str, path: &str) -> Option<(&XmlDoc, &XmlPath)> {
+        if self.xml.as_ref().is_none_or(|(of, _)| of != text) {
+            self.xml = Some((text.into(), XmlDoc::parse(text).ok()));
+        }
+        let document = self.xml.as_ref()?.1.as_ref()?;
+        if !self.xml_paths.contains_key(path) {
+            if self.xml_paths.len() >= MAX_COMPUTED {
+                self.xml_paths.clear();
+            }
+            self.xml_paths.insert(path.into(), XmlPath::compile(path).ok());
+        }
+        Some((document, self.xml_paths.get(path)?.as_ref()?))
+    }
+
+    /// A compiled JSON path.
+    pub(crate) fn json_path(&mut self, path: &str) -> &JsonPath {
+        if self.json_paths.len() >= MAX_COMPUTED && !self.json_paths.contains_key(path) {
+            self.json_paths.clear();
+        }
+        if !self.json_paths.contains_key(path) {
+            self.json_paths.insert(path.into(), JsonPath::compile(path));
+        }
+        &self.json_paths[path]
     }
 
     /// Forgets the variables of the last expression.

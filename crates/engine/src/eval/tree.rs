@@ -3,7 +3,7 @@
 use super::Cx;
 use crate::builtins::json::Json;
 use crate::builtins::sprintf::{Arg, Elements, to_text};
-use crate::value::{EventRef, Map, Missing, Text, Value};
+use crate::value::{EventRef, Map, Missing, Value};
 use alloc::{
     borrow::ToOwned, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec,
 };
@@ -54,7 +54,7 @@ impl Cx<'_> {
             Value::Int(value) | Value::Duration(value) => Json::Int(*value),
             Value::Float(value) => Json::Number(*value),
             Value::Text(text) => Json::Text(self.str(text).to_owned()),
-            Value::Bytes(bytes) => Json::Text(alloc::string::String::from_utf8_lossy(bytes).into_owned()),
+            Value::Bytes(bytes) => Json::Text(crate::builtins::url::base64_encode(bytes)),
             Value::Time(time) => {
                 Json::Text(crate::builtins::time::format_rfc3339_nano((*time).into()))
             }
@@ -148,14 +148,5 @@ impl Cx<'_> {
                 ))),
             })
             .collect()
-    }
-}
-
-/// The characters of a text that has a life of its own.
-#[must_use]
-pub(crate) fn shared(text: &Text) -> &str {
-    match text {
-        Text::Shared(text) => text,
-        Text::Arena { .. } | Text::Lit(_) => "",
     }
 }

@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 use memchr::memmem::Finder;
 
 use super::closure::{RESTART, SPAWNED, SlotLists, Step};
-use super::{Dfa, Edge, JUMP, Run, UNCHANGED, behind_at, flag};
-use crate::program;
+use super::{Dfa, Edge, JUMP, Run, Start, UNCHANGED, behind_at, flag};
+use crate::program::{self, is_continuation};
 
 /// The most notes kept before the search rebases; a note is four bytes.
 const MAX_NOTES: usize = 1 << 18;
@@ -31,6 +31,8 @@ pub(crate) const MAX_TEXT: usize = (JUMP - 1) as usize;
 pub(super) struct Track {
     /// A trail or jump for each move of the forward walk since the last rebase.
     notes: Vec<u32>,
+    /// Where the forward walk started.
+    from: u32,
     /// What the threads had captured at the last rebase, if there was one.
     base: Option<Base>,
     /// The slots of the match.
@@ -74,7 +76,7 @@ impl Dfa {
     /// Whether the text has a match. `prefix` finds a literal every match starts with, if the
     /// automaton was made with one.
     pub(crate) fn is_match(&mut self, text: &[u8], prefix: Option<&Finder<'_>>) -> bool {
-        self.forward::<false>(text, prefix).is_some()
+        self.search::<false>(text, prefix).is_some()
     }
 
     /// The span of the leftmost match.
@@ -83,7 +85,7 @@ impl Dfa {
         text: &[u8],
         prefix: Option<&Finder<'_>>,
     ) -> Option<(usize, usize)> {
-        let last = self.forward::<true>(text, prefix)?;
+        let last = self.search::<true>(text, prefix)?;
         let span = self.fill::<true>(last);
         self.shrink();
         Some(span)
@@ -97,7 +99,7 @@ impl Dfa {
         groups: &mut [Option<(u32, u32)>],
     ) -> bool {
         groups.fill(None);
-        let Some(last) = self.forward::<true>(text, prefix) else {
+        let Some(last) = self.search::<true>(text, prefix) else {
             return false;
         };
         self.fill::<false>(last);
@@ -111,29 +113,92 @@ impl Dfa {
         true
     }
 
-    /// Walks forward to where no better match can follow. Without `NOTE`, the first sign of a
-    /// match ends the walk. hot: examples/bench.rs
-    fn forward<const NOTE: bool>(
+    /// Finds the leftmost match.
+    ///
+    /// First it tries one place after the other where a match may start: most attempts end within
+    /// a byte or two, and the states of such a search are few, since all its threads started
+    /// together. Should the attempts come to several times the length of the text, the rest is
+    /// searched with a thread started at every character: that is linear whatever the text, but
+    /// where threads can live long has so many states that the tables may never hold them.
+    fn search<const NOTE: bool>(
         &mut self,
         text: &[u8],
         prefix: Option<&Finder<'_>>,
     ) -> Option<Last> {
+        if !self.floating {
+            let row = self.start(Start::Here, behind_at(text, 0));
+            return self.forward::<NOTE>(text, &mut 0, row, None);
+        }
+        let mut budget = if self.floats_well { 0 } else { 4 * text.len() + 64 };
+        let mut from = 0;
+        loop {
+            from = self.candidate(text, from, prefix)?;
+            let row = self.start(Start::Here, behind_at(text, from));
+            let mut end = from;
+            let found = self.forward::<NOTE>(text, &mut end, row, None);
+            if found.is_some() {
+                return found;
+            }
+            let walked = end - from;
+            // To the start of the next character, or past the end.
+            from += 1;
+            while text.get(from).copied().is_some_and(is_continuation) {
+                from += 1;
+            }
+            if budget < walked {
+                break;
+            }
+            budget -= walked;
+        }
+        if text.len() < from {
+            return None;
+        }
+        self.floats_well = true;
+        let row = self.start(Start::Anywhere, behind_at(text, from));
+        self.forward::<NOTE>(text, &mut from, row, prefix)
+    }
+
+    /// The first place from `from` on where a match may start.
+    fn candidate(&self, text: &[u8], from: usize, prefix: Option<&Finder<'_>>) -> Option<usize> {
+        let rest = text.get(from..)?;
+        if let Some(prefix) = prefix {
+            // Searching takes time to get going, and the prefix is mostly at the front.
+            return if rest.starts_with(prefix.needle()) {
+                Some(from)
+            } else {
+                prefix.find(rest).map(|at| from + at)
+            };
+        }
+        if self.nullable {
+            return Some(from);
+        }
+        Some(self.idle.end(text, from)).filter(|&at| at < text.len())
+    }
+
+    /// Walks forward from `at` to where no better match can follow, and says where that is.
+    /// Without `NOTE`, the first sign of a match ends the walk. hot: examples/bench.rs
+    fn forward<const NOTE: bool>(
+        &mut self,
+        text: &[u8],
+        at: &mut usize,
+        mut row: u32,
+        prefix: Option<&Finder<'_>>,
+    ) -> Option<Last> {
         self.track.base = None;
+        self.track.from = position(*at);
         let mut last = None;
-        let mut at = 0;
         let mut n_notes = 0;
-        let mut row = self.start(behind_at(text, 0));
         let mut runs = self.state(row).run == Run::Prefix;
         loop {
             if NOTE && self.track.notes.len() < n_notes + 3 {
-                self.make_room(row, text.len(), at, &mut n_notes, &mut last);
+                self.make_room(row, text.len(), *at, &mut n_notes, &mut last);
             }
             if runs {
-                let run = self.run(row, text, at, prefix);
+                let run = self.run(row, text, *at, prefix);
                 let Some((end, end_row, trail)) = run else { return last };
-                if at < end {
+                if *at < end {
                     // The last byte of the run is noted by itself, for the match it may have.
-                    let skipped = end - at - 1;
+                    let skipped = end - *at - 1;
                     if NOTE {
                         self.note(n_notes, jump(skipped));
                         self.note(n_notes + 1, jump(1));
@@ -143,16 +208,16 @@ impl Dfa {
                         last = Some(Last::Noted { at: end - 1, n_notes, trail });
                     }
                     n_notes += 1;
-                    at = end;
+                    *at = end;
                 }
                 row = end_row;
                 runs = false;
                 // The notes may be full now.
                 continue;
             }
-            let (mut edge, class) = match self.walk::<NOTE>(text, &mut at, &mut n_notes, &mut row) {
+            let (mut edge, class) = match self.walk::<NOTE>(text, at, &mut n_notes, &mut row) {
                 Stop::Edge(edge, class) => (edge, class),
-                Stop::Exhausted if at < text.len() => continue,
+                Stop::Exhausted if *at < text.len() => continue,
                 Stop::Exhausted => {
                     let class = self.program.end_class();
                     (self.edge(row, class), class)
@@ -161,14 +226,14 @@ impl Dfa {
             if edge.next & flag::UNKNOWN != 0 {
                 if self.is_full() {
                     if NOTE {
-                        self.rebase(row, at, &mut n_notes, &mut last);
+                        self.rebase(row, *at, &mut n_notes, &mut last);
                     }
                     row = self.renew(row);
                 }
                 edge = self.compute(row, class);
             }
             if edge.next & flag::MATCH != 0 {
-                last = Some(Last::Noted { at, n_notes, trail: edge.trail });
+                last = Some(Last::Noted { at: *at, n_notes, trail: edge.trail });
                 if !NOTE {
                     return last;
                 }
@@ -180,7 +245,7 @@ impl Dfa {
                 self.note(n_notes, edge.trail);
             }
             n_notes += 1;
-            at += 1;
+            *at += 1;
             row = edge.next & flag::ROW;
             runs = edge.next & flag::SKIP != 0;
         }
@@ -263,7 +328,7 @@ impl Dfa {
                     return Some((at, row, UNCHANGED));
                 }
                 let found = at + prefix.find(rest)?;
-                Some((found, self.start(behind_at(text, found)), UNCHANGED))
+                Some((found, self.start(Start::Anywhere, behind_at(text, found)), UNCHANGED))
             }
             (Run::Unknown | Run::No | Run::Prefix, _) => Some((at, row, UNCHANGED)),
         }
@@ -347,7 +412,7 @@ impl Dfa {
 
     /// Takes what a thread had captured at the last rebase.
     fn from_base(&self, thread: u16, slots: &mut [u32]) -> u32 {
-        let Some(base) = &self.track.base else { return 0 };
+        let Some(base) = &self.track.base else { return self.track.from };
         let thread = usize::from(thread);
         let kept = base.slots.chunks_exact(slots.len().max(1)).nth(thread).unwrap_or(&[]);
         for (slot, &kept) in slots.iter_mut().zip(kept) {
@@ -408,6 +473,9 @@ impl Dfa {
         let threads = program::span(&self.threads, state.first_thread, state.n_threads);
         self.closure.threads.clear();
         self.closure.threads.extend_from_slice(threads);
+        // States of a floating search come by themselves; those of an anchored one may, too, but
+        // then the alternative has no fewer.
+        self.floats_well = false;
         self.clear();
         self.state_of_closure(state.behind)
     }

@@ -80,7 +80,8 @@ fn name<'p>(scanner: &mut Scanner<'p>, start: usize) -> Result<&'p str, SyntaxEr
     }
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         let name = scan::cut(name);
-        let message = format!("the group name `{name}` has more than ASCII letters, digits and `_`");
+        let message =
+            format!("the group name `{name}` has more than ASCII letters, digits and `_`");
         return Err(scan::error(message, span));
     }
     Ok(name)

@@ -122,11 +122,19 @@ impl Node {
     }
 
     pub(super) fn concat(parts: Vec<Self>) -> Result<Self, Limit> {
+        let parts = match <[Self; 1]>::try_from(parts) {
+            Ok([only]) => return Ok(only),
+            Err(parts) => parts,
+        };
         let measures = Measures::of(&parts, |hir| matches!(hir.kind(), HirKind::Concat(_)));
         measures.join(Hir::concat(parts.into_iter().map(|part| part.hir).collect()), 0)
     }
 
     pub(super) fn alternation(branches: Vec<Self>) -> Result<Self, Limit> {
+        let branches = match <[Self; 1]>::try_from(branches) {
+            Ok([only]) => return Ok(only),
+            Err(branches) => branches,
+        };
         let measures = Measures::of(&branches, |hir| matches!(hir.kind(), HirKind::Alternation(_)));
         let n_jumps = branches.len().saturating_sub(1) as u64;
         let branches = merge_classes(branches.into_iter().map(|branch| branch.hir));

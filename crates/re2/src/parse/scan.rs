@@ -48,6 +48,7 @@ pub(super) struct Scanner<'p> {
 }
 
 /// `{min}` (with `max` the same), `{min,}` (without `max`) or `{min,max}`.
+#[derive(Clone, Copy)]
 pub(super) struct Counter {
     pub(super) min: u32,
     pub(super) max: Option<u32>,

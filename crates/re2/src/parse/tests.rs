@@ -9,19 +9,23 @@ use alloc::vec::Vec;
 
 use proptest::prelude::*;
 use regex_automata::meta::{Builder, Config, Regex};
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir};
 
 use super::*;
 
 fn build(hir: &Hir) -> Regex {
     // The one-pass engine would take most of the time to build, and decides nothing here.
     let config = Config::new().nfa_size_limit(Some(200 << 20)).onepass(false);
-    Builder::new().configure(config).build_from_hir(hir).unwrap()
+    Builder::new().configure(config).build_from_hir(hir).expect("the limits of `parse` suffice")
+}
+
+fn read(pattern: &str) -> Hir {
+    parse(pattern).unwrap_or_else(|error| panic!("`{}`: {error}", scan::cut(pattern)))
 }
 
 fn regex(pattern: &str) -> Regex {
-    let hir = parse(pattern).unwrap_or_else(|error| panic!("`{pattern}`: {error}"));
-    assert!(hir.properties().is_utf8(), "`{pattern}` may split a character");
+    let hir = read(pattern);
+    assert!(hir.properties().is_utf8(), "`{}` may split a character", scan::cut(pattern));
     build(&hir)
 }
 
@@ -48,13 +52,10 @@ fn finds_nothing(pattern: &str, text: &str) {
 /// `pattern` matches exactly these characters, of all there are.
 #[track_caller]
 fn is_class(pattern: &str, expected: &[(char, char)]) {
-    let hir = parse(pattern).unwrap_or_else(|error| panic!("`{pattern}`: {error}"));
     let wanted = expected.iter().map(|&(low, high)| ClassUnicodeRange::new(low, high));
     let wanted = Hir::class(Class::Unicode(ClassUnicode::new(wanted)));
-    assert_eq!(hir, wanted, "`{pattern}`");
+    assert_eq!(read(pattern), wanted, "`{pattern}`");
 }
-
-use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange};
 
 /// `pattern` is refused with `message`, which points at `blamed`.
 #[track_caller]
@@ -140,7 +141,6 @@ fn repetition_needs_one_operand_and_one_operator() {
     let missing = "missing argument to repetition operator";
     refuses("*a", "*", missing);
     refuses("a|+?b", "+?", missing);
-    refuses("(?)", "", "");
 }
 
 #[test]
@@ -335,14 +335,6 @@ fn unicode_classes() {
 }
 
 #[test]
-fn every_unicode_name_has_a_table() {
-    assert!(unicode::CATEGORIES.is_sorted() && unicode::SCRIPTS.is_sorted());
-    for name in unicode::CATEGORIES.iter().chain(&unicode::SCRIPTS) {
-        accepts(&format!(r"\p{{{name}}}"));
-    }
-}
-
-#[test]
 fn unicode_names_are_exact() {
     for name in ["Letter", "greek", "IsGreek", "Grek", "sc=Greek", "Foo", "", "^^L", "Old Italic"] {
         let pattern = format!(r"a\p{{{name}}}");
@@ -396,44 +388,22 @@ fn flags_hold_to_the_end_of_the_group() {
 
 #[test]
 fn folding_is_simple_folding() {
-    is_class("(?i)k", &[('K', 'K'), ('k', 'k'), ('K', 'K')]);
+    is_class("(?i)k", &[('K', 'K'), ('k', 'k'), ('\u{212A}', '\u{212A}')]);
     is_class("(?i)s", &[('S', 'S'), ('s', 's'), ('ſ', 'ſ')]);
     is_class("(?i)ς", &[('Σ', 'Σ'), ('ς', 'ς'), ('σ', 'σ')]);
-    is_class("(?i)[j-l]", &[('J', 'L'), ('j', 'l'), ('K', 'K')]);
-    is_class("(?i)[[:upper:]]", &[('A', 'Z'), ('a', 'z'), ('ſ', 'ſ'), ('K', 'K')]);
-    is_class("(?i)[^k]", &[
-        ('\0', 'J'),
-        ('L', 'j'),
-        ('l', '\u{2129}'),
-        ('\u{212B}', char::MAX),
-    ]);
-    is_class(r"(?i)[^\W]", &[
-        ('0', '9'),
-        ('A', 'Z'),
-        ('_', '_'),
-        ('a', 'z'),
-        ('ſ', 'ſ'),
-        ('K', 'K'),
-    ]);
+    is_class("(?i)[j-l]", &[('J', 'L'), ('j', 'l'), ('\u{212A}', '\u{212A}')]);
+    is_class("(?i)[[:upper:]]", &[('A', 'Z'), ('a', 'z'), ('ſ', 'ſ'), ('\u{212A}', '\u{212A}')]);
+    is_class("(?i)[^k]", &[('\0', 'J'), ('L', 'j'), ('l', '\u{2129}'), ('\u{212B}', char::MAX)]);
+    is_class(
+        r"(?i)[^\W]",
+        &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z'), ('ſ', 'ſ'), ('\u{212A}', '\u{212A}')],
+    );
     is_class("(?i)1", &[('1', '1')]);
-    is_class("(?i)[B-\u{10FFFF}]", &[('B', char::MAX)]);
+    is_class("(?i)[B-\u{10FFFF}]", &[('A', char::MAX)]);
     finds(r"(?i)\p{Lu}+", "aÉé1", "aÉé");
     finds("(?i)straße", "STRAẞE", "STRAẞE");
     finds_nothing("(?i)ß", "ss");
     finds_nothing("(?i)i", "ı");
-}
-
-#[test]
-fn nothing_folds_outside_the_window() {
-    let (first, last) = unicode::FOLDING;
-    let mut outside = ClassUnicode::new([
-        ClassUnicodeRange::new('\0', char::from(first as u8 - 1)),
-        ClassUnicodeRange::new('\u{1E944}', char::MAX),
-    ]);
-    assert_eq!(last, '\u{1E943}');
-    let before = outside.clone();
-    outside.case_fold_simple();
-    assert_eq!(outside, before);
 }
 
 #[test]
@@ -519,7 +489,10 @@ fn depth_is_limited_and_a_tree_at_the_limit_can_be_compiled() {
         nest("(?:a", "b", "|c)", 501),
         "(".repeat(MAX_PATTERN_LEN),
     ] {
-        assert_eq!(parse(&pattern).unwrap_err().message, "the pattern nests too deeply");
+        assert_eq!(
+            parse(&pattern).expect_err(scan::cut(&pattern).as_str()).message,
+            "the pattern nests too deeply"
+        );
     }
 }
 
@@ -534,19 +507,19 @@ fn size_is_limited() {
         ".a".repeat(MAX_PATTERN_LEN / 2),
         format!("{}{}{}", "(?:".repeat(999), ".a".repeat(60_000), ")x".repeat(999)),
     ] {
-        let error = parse(&pattern).unwrap_err();
+        let error = parse(&pattern).expect_err(scan::cut(&pattern).as_str());
         assert!(error.message.contains(too_large), "{error}");
     }
-    let error = parse(&"a".repeat(MAX_PATTERN_LEN + 1)).unwrap_err();
+    let error = parse(&"a".repeat(MAX_PATTERN_LEN + 1)).expect_err("one byte too long");
     assert_eq!(error.message, "the pattern is longer than 1048576 bytes");
 }
 
 #[test]
 fn large_patterns_of_few_parts_are_read() {
     let text = "a".repeat(MAX_PATTERN_LEN);
-    assert!(parse(&text).unwrap().properties().is_literal());
+    assert!(read(&text).properties().is_literal());
     let words: Vec<_> = (0..50_000).map(|n| format!("word{n}")).collect();
-    assert!(parse(&words.join("|")).unwrap().properties().is_alternation_literal());
+    assert!(read(&words.join("|")).properties().is_alternation_literal());
     // Searches for an end that is not there happen once.
     assert!(parse(&"[[:".repeat(MAX_PATTERN_LEN / 3)).is_err());
     assert!(parse(&"{1".repeat(MAX_PATTERN_LEN / 2)).is_ok());
@@ -554,9 +527,9 @@ fn large_patterns_of_few_parts_are_read() {
 
 #[test]
 fn errors_print_their_place_and_cut_what_they_quote() {
-    let error = parse("ab[").unwrap_err();
+    let error = parse("ab[").expect_err("a class without end");
     assert_eq!(error.to_string(), "missing closing `]`, at byte 2");
-    let error = parse(&format!(r"\p{{{}}}", "\n".repeat(100))).unwrap_err();
+    let error = parse(&format!(r"\p{{{}}}", "\n".repeat(100))).expect_err("no such class");
     assert_eq!(error.message, format!("unknown Unicode class `{}…`", r"\n".repeat(40)));
 }
 
@@ -575,7 +548,6 @@ fn common() -> impl Strategy<Value = (String, String)> {
             (r"\D", "[^0-9]"),
             (r"\s", r"[\t\n\f\r ]"),
             (r"\b", r"(?-u:\b)"),
-            // At a place between two characters, which all places here are, Unicode agrees.
             (r"\101", r"\x41"),
             (r"\Q.*\E", r"\.\*"),
             ("{", r"\{"),
@@ -611,9 +583,9 @@ proptest! {
     #[test]
     fn agrees_with_regex_syntax_where_both_read_the_same(
         (ours, theirs) in common(),
-        texts in prop::collection::vec("[abkKsSſéςΣλA1{<&~. \n-]{0,8}", 8),
+        texts in prop::collection::vec("[abkKsSſ\u{212A}éςΣλA1{<&~. \n-]{0,8}", 8),
     ) {
-        let theirs = build(&regex_syntax::parse(&theirs).unwrap());
+        let theirs = build(&regex_syntax::parse(&theirs).expect("the other dialect"));
         let ours = regex(&ours);
         for text in &texts {
             prop_assert_eq!(groups(&ours, text), groups(&theirs, text), "on {:?}", text);

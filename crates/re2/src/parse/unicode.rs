@@ -153,3 +153,30 @@ const SCRIPTS: [&str; 170] = [
     "Tifinagh", "Tirhuta", "Todhri", "Toto", "Tulu_Tigalari", "Ugaritic", "Vai", "Vithkuqi",
     "Wancho", "Warang_Citi", "Yezidi", "Yi", "Zanabazar_Square",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_table() {
+        assert!(CATEGORIES.is_sorted() && SCRIPTS.is_sorted());
+        for name in CATEGORIES.iter().chain(&SCRIPTS) {
+            let class = named(name).unwrap_or_else(|| panic!("{name}"));
+            assert!(!class.ranges().is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_folds_outside_the_window() {
+        let (first, last) = FOLDING;
+        for edge in [first, last] {
+            assert!(fold_char(edge).is_some());
+        }
+        let mut outside = ClassUnicode::new([ClassUnicodeRange::new(first, last)]);
+        outside.negate();
+        let before = outside.clone();
+        fold_tables(&mut outside);
+        assert_eq!(outside, before);
+    }
+}

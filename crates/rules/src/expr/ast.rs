@@ -394,7 +394,11 @@ impl Expr {
     /// as a child of its callee.
     pub fn for_each_child<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
         match &self.kind {
-            Kind::Literal(_) | Kind::Name(_) | Kind::Builtin(_) | Kind::Environment | Kind::Pointer(_) => {}
+            Kind::Literal(_)
+            | Kind::Name(_)
+            | Kind::Builtin(_)
+            | Kind::Environment
+            | Kind::Pointer(_) => {}
             Kind::Member { object: child, .. }
             | Kind::Chain(child)
             | Kind::Closure(child)
@@ -432,7 +436,9 @@ impl Expr {
                 visit(callee);
                 arguments.iter().for_each(visit);
             }
-            Kind::Logic { operands: children, .. } | Kind::Sequence(children) | Kind::Array(children) => {
+            Kind::Logic { operands: children, .. }
+            | Kind::Sequence(children)
+            | Kind::Array(children) => {
                 children.iter().for_each(visit);
             }
             Kind::Map(entries) => {

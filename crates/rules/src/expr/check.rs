@@ -12,10 +12,10 @@ mod calls;
 mod operators;
 
 use super::ast::{Ast, Expr, Kind, Literal, Name, NodeId, Pointer, Span};
-use super::functions::{Function, Group, Method};
 use super::objects::{Object, Place, Root};
 use super::types::Type;
 use super::{ExprError, codes};
+use engine::function::{Function, Group, Method};
 
 /// What a checked tree means, node by node.
 #[derive(Clone, Debug)]
@@ -82,6 +82,10 @@ pub enum Wanted {
     Str,
 }
 
+/// After so many mistakes the rest of a tree is not looked at: finding the names that were meant
+/// takes time, and nobody reads on.
+const MAX_ERRORS: usize = 20;
+
 /// Tells whether a constant pattern is a regular expression, and if not, why.
 pub type PatternCheck<'a> = &'a dyn Fn(&str) -> Result<(), String>;
 
@@ -89,7 +93,7 @@ pub type PatternCheck<'a> = &'a dyn Fn(&str) -> Result<(), String>;
 ///
 /// # Errors
 ///
-/// Every mistake, in the order in which the walk meets them; at least one.
+/// The mistakes, in the order in which the walk meets them: at least one, and some twenty at most.
 pub fn check(
     ast: &Ast,
     place: Place,
@@ -151,6 +155,9 @@ impl<'a> Checker<'a> {
     }
 
     fn expr(&mut self, node: &'a Expr) -> Type {
+        if self.errors.len() >= MAX_ERRORS {
+            return Type::Any;
+        }
         let found = self.find(node);
         self.checked.types[node.id.index()] = found.clone();
         found
@@ -189,7 +196,9 @@ impl<'a> Checker<'a> {
             // Closures are met as arguments; the parser makes none elsewhere.
             Kind::Closure(body) => self.expr(body),
             Kind::Let { name, value, body } => self.variable(node, name, value, body),
-            Kind::Sequence(items) => items.iter().map(|item| self.expr(item)).last().unwrap_or(Type::Any),
+            Kind::Sequence(items) => {
+                items.iter().map(|item| self.expr(item)).last().unwrap_or(Type::Any)
+            }
             Kind::Array(items) => {
                 let elements: Vec<Type> = items.iter().map(|item| self.expr(item)).collect();
                 Type::list(Type::join_all(elements))
@@ -201,7 +210,8 @@ impl<'a> Checker<'a> {
     // Names.
 
     fn name(&mut self, node: &'a Expr, name: &str) -> Type {
-        if let Some(number) = self.variables.iter().rposition(|variable| variable.name.text == name) {
+        if let Some(number) = self.variables.iter().rposition(|variable| variable.name.text == name)
+        {
             self.mean(node.id, Meaning::Variable(narrow(number)));
             return self.variables[number].holds.clone();
         }
@@ -223,14 +233,17 @@ impl<'a> Checker<'a> {
     fn unknown_name(&self, name: &str, span: &Span) -> ExprError {
         let roots = self.place.roots();
         if let Some(root) = Root::ALL.iter().find(|root| root.name() == name) {
-            let offered: Vec<String> = roots.iter().map(|root| format!("`{}`", root.name())).collect();
+            let offered: Vec<String> =
+                roots.iter().map(|root| format!("`{}`", root.name())).collect();
             let message = format!("`{}` is not available here", root.name());
             return ExprError::new(codes::UNKNOWN_NAME, span.clone(), message)
                 .help(format!("available here: {}", offered.join(", ")));
         }
-        let error = ExprError::new(codes::UNKNOWN_NAME, span.clone(), format!("unknown name `{name}`"));
+        let error =
+            ExprError::new(codes::UNKNOWN_NAME, span.clone(), format!("unknown name `{name}`"));
         let variables = self.variables.iter().rev().map(|variable| variable.name.text.as_str());
-        let known = roots.iter().map(|root| root.name()).chain(variables).chain(["nil", "true", "false"]);
+        let known =
+            roots.iter().map(|root| root.name()).chain(variables).chain(["nil", "true", "false"]);
         let error = error.suggest(name, span.clone(), known);
         // `Meta.source_ip` is what `evt.Meta.source_ip` is called in other rule languages.
         let field = roots.iter().find(|root| match root.as_type() {
@@ -271,7 +284,13 @@ impl<'a> Checker<'a> {
         found
     }
 
-    fn variable(&mut self, node: &'a Expr, name: &'a Name, value: &'a Expr, body: &'a Expr) -> Type {
+    fn variable(
+        &mut self,
+        node: &'a Expr,
+        name: &'a Name,
+        value: &'a Expr,
+        body: &'a Expr,
+    ) -> Type {
         let holds = self.expr(value);
         if let Some(error) = self.taken(name) {
             self.report(error);
@@ -358,12 +377,15 @@ impl<'a> Checker<'a> {
     fn index(&mut self, node: &Expr, object: &'a Expr, index: &'a Expr) -> Type {
         let of = self.expr(object);
         let by = self.expr(index);
+        // The name is what stands between the quotes.
         let constant = match &index.kind {
-            Kind::Literal(Literal::Str(text)) => Some(text),
+            Kind::Literal(Literal::Str(text)) => {
+                Some((text, index.span.start + 1..index.span.end - 1))
+            }
             _ => None,
         };
-        if let (Kind::Environment, Some(name)) = (&object.kind, constant) {
-            return self.environment(node, name, &index.span);
+        if let (Kind::Environment, Some((name, span))) = (&object.kind, &constant) {
+            return self.environment(node, name, span);
         }
         let (wanted, found) = match of {
             Type::Any => return Type::Any,
@@ -373,7 +395,7 @@ impl<'a> Checker<'a> {
             Type::List(element) => (Type::Int, *element),
             Type::Object(object) => match (constant, object.element()) {
                 (_, Some(element)) => (Type::Int, element),
-                (Some(name), None) => return self.field(node, object, name, &index.span),
+                (Some((name, span)), None) => return self.field(node, object, name, &span),
                 (None, None) => (Type::Str, Type::Any),
             },
             of => {
@@ -462,7 +484,8 @@ fn no_such_field(of: &Type, name: &str, span: &Span) -> ExprError {
         let error = ExprError::new(codes::UNKNOWN_FIELD, span.clone(), message);
         return error.help(format!("write `{name}()`")).replace(span.clone(), format!("{name}()"));
     }
-    let error = ExprError::new(codes::UNKNOWN_FIELD, span.clone(), format!("{of} has no field `{name}`"));
+    let error =
+        ExprError::new(codes::UNKNOWN_FIELD, span.clone(), format!("{of} has no field `{name}`"));
     match of {
         Type::Object(object) => {
             error.suggest(name, span.clone(), object.fields().iter().map(|(known, _)| *known))

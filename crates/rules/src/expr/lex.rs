@@ -46,13 +46,13 @@ pub struct Tokens {
     /// The tokens, with a [`TokenKind::End`] last.
     pub tokens: Vec<Token>,
     /// What ended the tokens before the text did.
-    pub error: Option<ExprError>,
+    pub error: Option<Box<ExprError>>,
 }
 
 /// All signs, longer before shorter, so that the first that fits is the right one.
 const SIGNS: &[&str] = &[
-    "==", "!=", "<=", ">=", "&&", "||", "**", "..", "??", "?.", "::", "<", ">", "!", "+", "-", "*", "/",
-    "%", "^", "|", "?", ":", ",", ";", ".", "#", "(", ")", "[", "]", "{", "}", "=",
+    "==", "!=", "<=", ">=", "&&", "||", "**", "..", "??", "?.", "::", "<", ">", "!", "+", "-", "*",
+    "/", "%", "^", "|", "?", ":", ",", ";", ".", "#", "(", ")", "[", "]", "{", "}", "=",
 ];
 
 /// Cuts `text` into tokens.
@@ -81,6 +81,9 @@ fn continues_name(letter: char) -> bool {
     begins_name(letter) || letter.is_numeric()
 }
 
+/// Errors are boxed while they travel, as they are large and rare.
+type Lexed<T> = Result<T, Box<ExprError>>;
+
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
@@ -88,10 +91,10 @@ struct Lexer<'a> {
 }
 
 impl Lexer<'_> {
-    fn run(&mut self) -> Result<(), ExprError> {
+    fn run(&mut self) -> Lexed<()> {
         if self.text.len() > MAX_TEXT {
             let message = format!("the expression is longer than {MAX_TEXT} bytes");
-            return Err(ExprError::new(codes::TOO_BIG, 0..0, message));
+            return Err(Box::new(ExprError::new(codes::TOO_BIG, 0..0, message)));
         }
         while let Some(next) = self.skip_blanks()? {
             let start = self.at;
@@ -101,7 +104,7 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    fn token(&mut self, next: char) -> Result<TokenKind, ExprError> {
+    fn token(&mut self, next: char) -> Lexed<TokenKind> {
         let after = self.rest()[next.len_utf8()..].chars().next();
         match next {
             '\'' | '"' => Ok(TokenKind::Str(self.string(next)?)),
@@ -121,7 +124,7 @@ impl Lexer<'_> {
         }
     }
 
-    fn sign(&mut self, next: char) -> Result<TokenKind, ExprError> {
+    fn sign(&mut self, next: char) -> Lexed<TokenKind> {
         let rest = self.rest();
         let Some(mut sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)).copied() else {
             return Err(self.bad_character(next));
@@ -134,20 +137,19 @@ impl Lexer<'_> {
         Ok(TokenKind::Sign(sign))
     }
 
-    fn bad_character(&self, next: char) -> ExprError {
+    fn bad_character(&self, next: char) -> Box<ExprError> {
         let span = offset(self.at)..offset(self.at + next.len_utf8());
         let error = ExprError::new(
             codes::CHARACTER,
             span.clone(),
             format!("`{}` means nothing in an expression", next.escape_debug()),
         );
-        match next {
+        Box::new(match next {
             '&' => error.help("did you mean `&&`?").replace(span, "&&"),
-            '“' | '”' | '„' => error.help("write strings in straight quotes").replace(span, "\""),
-            '‘' | '’' => error.help("write strings in straight quotes").replace(span, "'"),
+            '“' | '”' | '„' | '‘' | '’' => error.help("write strings in straight quotes"),
             '~' => error.help("use `matches` to compare with a pattern"),
             _ => error,
-        }
+        })
     }
 
     fn rest(&self) -> &str {
@@ -159,7 +161,7 @@ impl Lexer<'_> {
     }
 
     /// Moves to the next token and returns its first character.
-    fn skip_blanks(&mut self) -> Result<Option<char>, ExprError> {
+    fn skip_blanks(&mut self) -> Lexed<Option<char>> {
         loop {
             let rest = self.rest();
             self.at += rest.len() - rest.trim_start().len();
@@ -170,7 +172,11 @@ impl Lexer<'_> {
                 let Some(length) = rest.find("*/") else {
                     let opening = offset(self.at)..offset(self.at + 2);
                     let message = "the comment is not closed by `*/`";
-                    return Err(ExprError::new(codes::STRING_NOT_CLOSED, opening, message));
+                    return Err(Box::new(ExprError::new(
+                        codes::STRING_NOT_CLOSED,
+                        opening,
+                        message,
+                    )));
                 };
                 self.at += length + 2;
             } else {
@@ -181,7 +187,7 @@ impl Lexer<'_> {
 
     // Numbers.
 
-    fn number(&mut self) -> Result<TokenKind, ExprError> {
+    fn number(&mut self) -> Lexed<TokenKind> {
         let start = self.at;
         let (radix, is_float) = self.skip_number();
         // A letter or digit right after a number is never meant to be a token of its own.
@@ -191,7 +197,7 @@ impl Lexer<'_> {
             self.at += trailing;
             let span = self.span_from(start);
             let message = format!("`{}` is not a number", &self.text[start..self.at]);
-            return Err(ExprError::new(codes::NUMBER, span, message));
+            return Err(Box::new(ExprError::new(codes::NUMBER, span, message)));
         }
         let span = self.span_from(start);
         let written = &self.text[start..self.at];
@@ -241,12 +247,13 @@ impl Lexer<'_> {
 
     fn skip_digits(&mut self, radix: u32) {
         let rest = self.rest();
-        self.at += rest.find(|digit: char| digit != '_' && !digit.is_digit(radix)).unwrap_or(rest.len());
+        self.at +=
+            rest.find(|digit: char| digit != '_' && !digit.is_digit(radix)).unwrap_or(rest.len());
     }
 
     // Strings.
 
-    fn string(&mut self, quote: char) -> Result<String, ExprError> {
+    fn string(&mut self, quote: char) -> Lexed<String> {
         let mut value = String::new();
         self.quoted(quote, |unit| match unit {
             Unit::Char(letter) | Unit::Code(letter) => value.push(letter),
@@ -254,10 +261,12 @@ impl Lexer<'_> {
         Ok(value)
     }
 
-    fn byte_string(&mut self, quote: char) -> Result<Vec<u8>, ExprError> {
+    fn byte_string(&mut self, quote: char) -> Lexed<Vec<u8>> {
         let mut value = Vec::new();
         self.quoted(quote, |unit| match unit {
-            Unit::Char(letter) => value.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
+            Unit::Char(letter) => {
+                value.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes())
+            }
             // A code above 255 can only come from `\u`, which stands for a character in any string.
             Unit::Code(letter) => match u8::try_from(letter) {
                 Ok(byte) => value.push(byte),
@@ -267,7 +276,7 @@ impl Lexer<'_> {
         Ok(value)
     }
 
-    fn raw_string(&mut self) -> Result<String, ExprError> {
+    fn raw_string(&mut self) -> Lexed<String> {
         let opening = self.at;
         let mut value = String::new();
         self.at += 1;
@@ -288,7 +297,7 @@ impl Lexer<'_> {
     }
 
     /// Reads a string in `quote`s from its opening one on, and hands its units to `push`.
-    fn quoted(&mut self, quote: char, mut push: impl FnMut(Unit)) -> Result<(), ExprError> {
+    fn quoted(&mut self, quote: char, mut push: impl FnMut(Unit)) -> Lexed<()> {
         let opening = self.at;
         self.at += 1;
         loop {
@@ -309,13 +318,14 @@ impl Lexer<'_> {
         }
     }
 
-    fn string_not_closed(&self, opening: usize, quote: char) -> ExprError {
+    fn string_not_closed(&self, opening: usize, quote: char) -> Box<ExprError> {
         let span = offset(opening)..offset(opening + 1);
-        ExprError::new(codes::STRING_NOT_CLOSED, span, format!("the string is not closed by `{quote}`"))
+        let message = format!("the string is not closed by `{quote}`");
+        Box::new(ExprError::new(codes::STRING_NOT_CLOSED, span, message))
     }
 
     /// Reads one escape, from its backslash on.
-    fn escape(&mut self) -> Result<Unit, ExprError> {
+    fn escape(&mut self) -> Lexed<Unit> {
         let start = self.at;
         self.at += 1;
         let Some(kind) = self.rest().chars().next() else {
@@ -345,13 +355,13 @@ impl Lexer<'_> {
     }
 
     /// Reads exactly `length` digits as the code of a character.
-    fn code(&mut self, start: usize, length: usize, radix: u32) -> Result<Unit, ExprError> {
+    fn code(&mut self, start: usize, length: usize, radix: u32) -> Lexed<Unit> {
         let code = self.digits(start, length, radix)?;
         char::from_u32(code).map(Unit::Code).ok_or_else(|| self.bad_escape(start))
     }
 
     /// Reads `\u` and four digits; two such halves of a UTF-16 pair are one character.
-    fn code_or_pair(&mut self, start: usize) -> Result<Unit, ExprError> {
+    fn code_or_pair(&mut self, start: usize) -> Lexed<Unit> {
         let first = self.digits(start, 4, 16)?;
         let is_pair = (0xd800..0xdc00).contains(&first) && self.rest().starts_with("\\u");
         let code = if is_pair {
@@ -368,7 +378,7 @@ impl Lexer<'_> {
         char::from_u32(code).map(Unit::Char).ok_or_else(|| self.bad_escape(start))
     }
 
-    fn braced_code(&mut self, start: usize) -> Result<Unit, ExprError> {
+    fn braced_code(&mut self, start: usize) -> Lexed<Unit> {
         self.at += 1;
         let length = self.rest().find(|digit: char| !digit.is_ascii_hexdigit()).unwrap_or(0);
         if !(1..=6).contains(&length) || !self.rest()[length..].starts_with('}') {
@@ -379,8 +389,9 @@ impl Lexer<'_> {
         char::from_u32(code).map(Unit::Char).ok_or_else(|| self.bad_escape(start))
     }
 
-    fn digits(&mut self, start: usize, length: usize, radix: u32) -> Result<u32, ExprError> {
-        let digits = self.rest().get(..length).filter(|digits| digits.chars().all(|c| c.is_digit(radix)));
+    fn digits(&mut self, start: usize, length: usize, radix: u32) -> Lexed<u32> {
+        let digits =
+            self.rest().get(..length).filter(|digits| digits.chars().all(|c| c.is_digit(radix)));
         let Some(code) = digits.and_then(|digits| u32::from_str_radix(digits, radix).ok()) else {
             return Err(self.bad_escape(start));
         };
@@ -388,20 +399,19 @@ impl Lexer<'_> {
         Ok(code)
     }
 
-    fn bad_escape(&self, start: usize) -> ExprError {
+    fn bad_escape(&self, start: usize) -> Box<ExprError> {
         let kind = self.text[start + 1..].chars().next();
         let end = start + 1 + kind.map_or(0, char::len_utf8);
         let span = offset(start)..offset(end);
         let written = &self.text[start..end];
-        match kind {
+        Box::new(match kind {
             Some('x' | 'X' | 'u' | 'U' | '0'..='3') => {
                 let message = format!("`{written}` is not followed by the code of a character");
                 ExprError::new(codes::ESCAPE, span, message)
             }
-            _ => ExprError::new(codes::ESCAPE, span.clone(), format!("`{written}` is not an escape"))
-                .help("write `\\\\` for a backslash, or the whole string in backquotes")
-                .replace(span.start..span.start + 1, "\\\\"),
-        }
+            _ => ExprError::new(codes::ESCAPE, span, format!("`{written}` is not an escape"))
+                .help("write `\\\\` for a backslash, or the whole string in backquotes"),
+        })
     }
 }
 
@@ -413,14 +423,14 @@ enum Unit {
     Code(char),
 }
 
-fn bad_number(written: &str, span: Span) -> ExprError {
+fn bad_number(written: &str, span: Span) -> Box<ExprError> {
     let is_short = written.trim_start_matches(['0', 'x', 'X', 'o', 'O', 'b', 'B', '_']).is_empty();
     let message = if is_short {
         format!("`{written}` is not a number")
     } else {
         format!("`{written}` does not fit a 64-bit number")
     };
-    ExprError::new(codes::NUMBER, span, message)
+    Box::new(ExprError::new(codes::NUMBER, span, message))
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 //! COMPAT(crowdsec): names and types are those rules are written against. An object that this list
 //! does not know in full is open: what it may have besides is found out when the expression runs.
 
-use super::functions::Method;
 use super::signatures::Param;
 use super::types::{Shape, Type};
+use engine::function::Method;
 
 /// The place an expression is written in, which decides what it can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -223,7 +223,10 @@ impl Object {
     /// Tells whether the object may have fields and methods that are not listed.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::GeoCity | Self::GeoCountry | Self::GeoLocation | Self::Network | Self::Cti)
+        matches!(
+            self,
+            Self::GeoCity | Self::GeoCountry | Self::GeoLocation | Self::Network | Self::Cti
+        )
     }
 
     /// Returns the type of the elements, if the object is also a list.
@@ -427,7 +430,8 @@ const GEO_LOCATION: &[Field] = &[("Latitude", FLOAT), ("Longitude", FLOAT), ("Ti
 
 const GEO_ASN: &[Field] = &[("AutonomousSystemNumber", INT), ("AutonomousSystemOrganization", STR)];
 
-const HTTP_RESPONSE: &[Field] = &[("StatusCode", INT), ("Body", STR), ("Headers", Shape::MapOf(Type::Any))];
+const HTTP_RESPONSE: &[Field] =
+    &[("StatusCode", INT), ("Body", STR), ("Headers", Shape::MapOf(Type::Any))];
 
 const fn method(method: Method, params: &'static [Param], result: Shape) -> MethodSignature {
     MethodSignature { method, params, result }

@@ -1,18 +1,22 @@
 //! Reads the tokens of an expression into a tree.
 //!
-//! A Pratt parser: [`Parser::expression`] reads operators that bind at least as tightly as it is
-//! told to. The first mistake ends the reading, since what follows it is guesswork.
+//! A Pratt parser: `expression` reads operators that bind at least as tightly as it is
+//! told to. The first mistake ends the reading, since what follows it is guesswork. Reading order:
+//! this file for operators, `operands` for what stands between them, `messages` for mistakes.
 //!
 //! INVARIANT: no tree has more than [`MAX_NODES`] nodes or is higher than [`MAX_DEPTH`], and the
 //! parser itself recurses no deeper, whatever the text.
 
+mod messages;
+mod operands;
+
 use super::ast::{
-    Ast, BinaryOperator, Expr, Kind, Literal, LogicOperator, Name, NodeId, OrderOperator, Pointer, Span,
+    Ast, BinaryOperator, Expr, Kind, LogicOperator, Name, NodeId, OrderOperator, Span,
     UnaryOperator,
 };
-use super::functions::{Function, Group};
 use super::lex::{Token, TokenKind, lex};
 use super::{ExprError, codes};
+use messages::too_deep;
 
 /// The most nodes an expression may have; COMPAT(crowdsec): its own limit.
 pub const MAX_NODES: u32 = 10_000;
@@ -21,12 +25,24 @@ pub const MAX_NODES: u32 = 10_000;
 pub const MAX_DEPTH: u16 = 200;
 
 /// Words that cannot name a variable.
-pub(crate) const KEYWORDS: &[&str] = &[
-    "and", "contains", "else", "endsWith", "false", "if", "in", "let", "matches", "nil", "not", "or",
-    "startsWith", "true",
+const KEYWORDS: &[&str] = &[
+    "and",
+    "contains",
+    "else",
+    "endsWith",
+    "false",
+    "if",
+    "in",
+    "let",
+    "matches",
+    "nil",
+    "not",
+    "or",
+    "startsWith",
+    "true",
 ];
 
-/// What [`Parser::expression`] is told when any operator may follow.
+/// What `expression` is told when any operator may follow.
 const LOOSEST: u16 = 0;
 
 /// Reads `text` as one expression.
@@ -34,13 +50,13 @@ const LOOSEST: u16 = 0;
 /// ```
 /// let ast = rules::expr::parse::parse("evt.Meta.service == 'ssh'")?;
 /// assert_eq!(ast.root.to_string(), "evt.Meta.service == \"ssh\"");
-/// # Ok::<(), rules::expr::ExprError>(())
+/// # Ok::<(), Box<rules::expr::ExprError>>(())
 /// ```
 ///
 /// # Errors
 ///
 /// The first mistake in the text.
-pub fn parse(text: &str) -> Result<Ast, ExprError> {
+pub fn parse(text: &str) -> Result<Ast, Box<ExprError>> {
     let lexed = lex(text);
     let mut parser =
         Parser { text, tokens: &lexed.tokens, at: 0, heights: Vec::new(), depth: 0, n_closures: 0 };
@@ -49,7 +65,7 @@ pub fn parse(text: &str) -> Result<Ast, ExprError> {
         // The parser met the end of the tokens, but that is not where the text ends.
         (_, Some(error)) if parser.is_at_end() => Err(error),
         (Ok(root), _) => Ok(Ast { root, n_nodes: parser.n_nodes() }),
-        (Err(error), _) => Err(*error),
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -199,7 +215,11 @@ impl<'a> Parser<'a> {
     fn node(&mut self, span: Span, kind: Kind) -> Parsed<Expr> {
         let id = NodeId(self.n_nodes());
         if id.0 >= MAX_NODES {
-            return fail(codes::TOO_BIG, span, format!("the expression has more than {MAX_NODES} parts"));
+            return fail(
+                codes::TOO_BIG,
+                span,
+                format!("the expression has more than {MAX_NODES} parts"),
+            );
         }
         let node = Expr { id, span, kind };
         let mut tallest = 0;
@@ -273,7 +293,9 @@ impl<'a> Parser<'a> {
                 }
                 return Ok(left);
             };
-            if negation.is_some() && !matches!(infix, Infix::Binary(operator) if operator.may_follow_not()) {
+            if negation.is_some()
+                && !matches!(infix, Infix::Binary(operator) if operator.may_follow_not())
+            {
                 return Err(self.bad_negation(operator_token));
             }
             if infix.precedence() < at_least {
@@ -317,7 +339,8 @@ impl<'a> Parser<'a> {
                     left = self.node(span.clone(), kind)?;
                     if negation.is_some() {
                         let operand = Box::new(left);
-                        left = self.node(span, Kind::Unary { operator: UnaryOperator::Not, operand })?;
+                        left =
+                            self.node(span, Kind::Unary { operator: UnaryOperator::Not, operand })?;
                     }
                 }
             }
@@ -383,7 +406,12 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads the right side of a comparison, and every comparison that goes on from there.
-    fn comparison(&mut self, left: Expr, order: OrderOperator, operator_span: Span) -> Parsed<Expr> {
+    fn comparison(
+        &mut self,
+        left: Expr,
+        order: OrderOperator,
+        operator_span: Span,
+    ) -> Parsed<Expr> {
         let tighter = BinaryOperator::Order(order).precedence() + 1;
         let right = self.expression(tighter)?;
         let mut rest = vec![(order, right)];
@@ -399,7 +427,10 @@ impl<'a> Parser<'a> {
         }
         let Some((_, right)) = rest.pop() else { return Ok(*first) };
         let operator = BinaryOperator::Order(order);
-        self.node(span, Kind::Binary { operator, operator_span, left: first, right: Box::new(right) })
+        self.node(
+            span,
+            Kind::Binary { operator, operator_span, left: first, right: Box::new(right) },
+        )
     }
 
     /// Reads what follows a `|`: a call whose first argument is `left`.
@@ -417,8 +448,9 @@ impl<'a> Parser<'a> {
             callee = self.member(callee, false)?;
         }
         if !self.at_sign("(") {
-            let error = ExprError::new(codes::UNEXPECTED, callee.span.clone(), "`|` needs a call on its right")
-                .help("write the function with parentheses: `x | upper()`");
+            let error =
+                ExprError::new(codes::UNEXPECTED, callee.span, "`|` needs a call on its right")
+                    .help("write the function with parentheses: `x | upper()`");
             return Err(Box::new(error));
         }
         let call = self.call(callee, start, vec![left])?;
@@ -435,7 +467,9 @@ impl<'a> Parser<'a> {
         let value = self.expression(LOOSEST)?;
         if !self.skip_sign(";") {
             let error = self.expected("`;` after the variable's value");
-            return Err(Box::new(error.help("a `let` is followed by the expression it is for: `let x = 1; x + 1`")));
+            return Err(Box::new(
+                error.help("a `let` is followed by the expression it is for: `let x = 1; x + 1`"),
+            ));
         }
         if self.is_at_end() || self.at_sign(")") || self.at_sign("}") {
             return Err(self.expected("an expression after the `let`"));
@@ -451,7 +485,9 @@ impl<'a> Parser<'a> {
         let (then, _) = self.block("after the condition")?;
         if !self.at_word("else") {
             let error = self.expected("`else`");
-            return Err(Box::new(error.help("an `if` always has an `else`, since it must have a value")));
+            return Err(Box::new(
+                error.help("an `if` always has an `else`, since it must have a value"),
+            ));
         }
         self.advance();
         let (otherwise, end) = if self.at_word("if") {
@@ -497,383 +533,10 @@ impl<'a> Parser<'a> {
         let span = start..otherwise.span.end;
         self.node(span, Kind::Conditional { condition, then, otherwise })
     }
-
-    /// Reads one operand: signs before it, the thing itself, and what is attached to it.
-    fn operand(&mut self) -> Parsed<Expr> {
-        if let Some(operator) = self.unary_operator() {
-            let start = self.advance().span.start;
-            let operand = Box::new(self.expression(operator.precedence())?);
-            let span = start..operand.span.end;
-            return self.node(span, Kind::Unary { operator, operand });
-        }
-        let value = self.primary()?;
-        self.postfix(value)
-    }
-
-    fn unary_operator(&self) -> Option<UnaryOperator> {
-        match self.token().kind {
-            TokenKind::Sign("!") => Some(UnaryOperator::Not),
-            TokenKind::Sign("-") => Some(UnaryOperator::Negate),
-            TokenKind::Sign("+") => Some(UnaryOperator::Plus),
-            _ => self.at_word("not").then_some(UnaryOperator::Not),
-        }
-    }
-
-    fn primary(&mut self) -> Parsed<Expr> {
-        let token = self.token();
-        let span = token.span.clone();
-        let literal = match &token.kind {
-            TokenKind::Int(value) => Literal::Int(*value),
-            TokenKind::Float(value) => Literal::Float(*value),
-            TokenKind::Str(value) => Literal::Str(value.clone()),
-            TokenKind::Bytes(value) => Literal::Bytes(value.clone()),
-            TokenKind::Sign(sign) => return self.bracketed(sign),
-            TokenKind::End => return Err(self.no_operand()),
-            TokenKind::Word => match self.written(&span) {
-                "nil" => Literal::Nil,
-                "true" => Literal::Bool(true),
-                "false" => Literal::Bool(false),
-                name => return self.named(name),
-            },
-        };
-        self.advance();
-        self.node(span, Kind::Literal(literal))
-    }
-
-    /// Reads an operand that begins with a word that is no literal.
-    fn named(&mut self, name: &str) -> Parsed<Expr> {
-        if KEYWORDS.contains(&name) {
-            let error = self.no_operand();
-            return Err(match name {
-                "if" | "let" => {
-                    Box::new(error.help(format!("put the `{name}` and all that belongs to it in parentheses")))
-                }
-                _ => error,
-            });
-        }
-        let span = self.advance().span.clone();
-        let start = span.start;
-        let callee = self.node(span, name_kind(name))?;
-        if self.at_sign("(") {
-            return self.call(callee, start, Vec::new());
-        }
-        Ok(callee)
-    }
-
-    /// Reads an operand that begins with a sign.
-    fn bracketed(&mut self, sign: &str) -> Parsed<Expr> {
-        match sign {
-            "(" => {
-                let opening = self.advance().span.clone();
-                let value = self.sequence()?;
-                self.close(PARENTHESES, &opening)?;
-                Ok(value)
-            }
-            "[" => self.array(),
-            "{" => self.map(),
-            "#" => self.pointer(),
-            "." if self.n_closures > 0 => {
-                // The element has no text of its own; the member after it is read as attached.
-                let start = self.span().start;
-                self.node(start..start, Kind::Pointer(Pointer::Element))
-            }
-            "." if self.peek().kind == TokenKind::Word => Err(no_closure(self.span(), ".Field")),
-            "::" => {
-                let start = self.span().start;
-                let callee = self.builtin_name()?;
-                if !self.at_sign("(") {
-                    return Err(self.expected("`(` after the function's name"));
-                }
-                self.call(callee, start, Vec::new())
-            }
-            _ => Err(self.no_operand()),
-        }
-    }
-
-    fn pointer(&mut self) -> Parsed<Expr> {
-        let mut span = self.advance().span.clone();
-        if self.n_closures == 0 {
-            return Err(no_closure(span, "#"));
-        }
-        // `# in x` is the element and an operator: the name is attached or it is none.
-        let is_named = self.token().span.start == span.end && self.token().kind == TokenKind::Word;
-        if !is_named {
-            return self.node(span, Kind::Pointer(Pointer::Element));
-        }
-        let name_span = self.advance().span.clone();
-        let pointer = match self.written(&name_span) {
-            "index" => Pointer::Index,
-            "acc" => Pointer::Accumulator,
-            name => {
-                let error = ExprError::new(codes::UNKNOWN_NAME, name_span.clone(), format!("there is no `#{name}`"))
-                    .suggest(name, name_span, ["index", "acc"]);
-                let help = format!("a field of the element is `#.{name}`");
-                return Err(Box::new(if error.help.is_none() { error.help(help) } else { error }));
-            }
-        };
-        span.end = name_span.end;
-        self.node(span, Kind::Pointer(pointer))
-    }
-
-    fn array(&mut self) -> Parsed<Expr> {
-        let opening = self.advance().span.clone();
-        let mut items = Vec::new();
-        while !self.at_sign("]") {
-            items.push(self.expression(LOOSEST)?);
-            if !self.skip_sign(",") {
-                break;
-            }
-        }
-        let end = self.close(SQUARE, &opening)?;
-        self.node(opening.start..end, Kind::Array(items))
-    }
-
-    fn map(&mut self) -> Parsed<Expr> {
-        let opening = self.advance().span.clone();
-        let mut entries = Vec::new();
-        while !self.at_sign("}") {
-            let key = self.map_key()?;
-            self.expect_sign(":", "after the key")?;
-            entries.push((key, self.expression(LOOSEST)?));
-            if !self.skip_sign(",") {
-                break;
-            }
-        }
-        let end = self.close(BRACES, &opening)?;
-        self.node(opening.start..end, Kind::Map(entries))
-    }
-
-    fn map_key(&mut self) -> Parsed<Expr> {
-        let span = self.span();
-        let literal = match &self.token().kind {
-            TokenKind::Word => Literal::Str(self.written(&span).to_owned()),
-            TokenKind::Str(text) => Literal::Str(text.clone()),
-            TokenKind::Int(value) => Literal::Int(*value),
-            TokenKind::Float(value) => Literal::Float(*value),
-            TokenKind::Sign("(") => {
-                self.advance();
-                let key = self.sequence()?;
-                self.close(PARENTHESES, &span)?;
-                return Ok(key);
-            }
-            TokenKind::Sign(_) | TokenKind::Bytes(_) | TokenKind::End => {
-                let error = self.expected("a key");
-                let help = "a key is a name, a string, a number, or an expression in parentheses";
-                return Err(Box::new(error.help(help)));
-            }
-        };
-        self.advance();
-        self.node(span, Kind::Literal(literal))
-    }
-
-    // What is attached to an operand.
-
-    fn postfix(&mut self, mut value: Expr) -> Parsed<Expr> {
-        let mut is_chain = false;
-        loop {
-            let optional = self.at_sign("?.");
-            if optional || self.at_sign(".") {
-                is_chain |= optional;
-                self.advance();
-                let is_index = optional && self.at_sign("[");
-                value = if is_index { self.index(value, true)? } else { self.member(value, optional)? };
-                if self.at_sign("(") {
-                    let start = value.span.start;
-                    if is_index {
-                        return Err(self.not_callable());
-                    }
-                    value = self.call(value, start, Vec::new())?;
-                }
-            } else if self.at_sign("[") {
-                value = self.index(value, false)?;
-            } else if self.at_sign("(") {
-                return Err(self.not_callable());
-            } else {
-                break;
-            }
-        }
-        if is_chain {
-            return self.node(value.span.clone(), Kind::Chain(Box::new(value)));
-        }
-        Ok(value)
-    }
-
-    /// Reads the name after a `.`; keywords are names here.
-    fn member(&mut self, object: Expr, optional: bool) -> Parsed<Expr> {
-        if self.token().kind != TokenKind::Word {
-            return Err(self.expected("the name of a field after `.`"));
-        }
-        let span = self.advance().span.clone();
-        let name = Name { text: self.written(&span).to_owned(), span };
-        let span = object.span.start..name.span.end;
-        self.node(span, Kind::Member { object: Box::new(object), name, optional })
-    }
-
-    /// Reads `[index]` or `[from:to]`.
-    fn index(&mut self, object: Expr, optional: bool) -> Parsed<Expr> {
-        let start = object.span.start;
-        let object = Box::new(object);
-        let opening = self.advance().span.clone();
-        let from = if self.at_sign(":") { None } else { Some(Box::new(self.expression(LOOSEST)?)) };
-        let is_slice = self.skip_sign(":");
-        let kind = match from {
-            Some(index) if !is_slice => Kind::Index { object, index, optional },
-            from => {
-                let to = if self.at_sign("]") { None } else { Some(Box::new(self.expression(LOOSEST)?)) };
-                Kind::Slice { object, from, to }
-            }
-        };
-        let end = self.close(SQUARE, &opening)?;
-        self.node(start..end, kind)
-    }
-
-    /// Reads the arguments of a call from its `(` on; `arguments` holds what a pipe brought.
-    fn call(&mut self, callee: Expr, start: u32, mut arguments: Vec<Expr>) -> Parsed<Expr> {
-        let takes_closure = match &callee.kind {
-            Kind::Name(name) => is_predicate(name),
-            Kind::Builtin(name) => is_predicate(&name.text),
-            _ => false,
-        };
-        let opening = self.advance().span.clone();
-        while !self.at_sign(")") {
-            let is_closure = takes_closure && arguments.len() == 1;
-            arguments.push(if is_closure { self.closure()? } else { self.expression(LOOSEST)? });
-            if !self.skip_sign(",") {
-                break;
-            }
-        }
-        let end = self.close(PARENTHESES, &opening)?;
-        self.node(start..end, Kind::Call { callee: Box::new(callee), arguments })
-    }
-
-    fn closure(&mut self) -> Parsed<Expr> {
-        let mut span = self.span();
-        self.n_closures += 1;
-        let body = if self.at_sign("{") {
-            let (body, end) = self.block("")?;
-            span.end = end;
-            body
-        } else {
-            let body = self.expression(LOOSEST)?;
-            span.end = body.span.end;
-            body
-        };
-        self.n_closures -= 1;
-        self.node(span, Kind::Closure(Box::new(body)))
-    }
-
-    /// Reads `::name`.
-    fn builtin_name(&mut self) -> Parsed<Expr> {
-        let start = self.advance().span.start;
-        if self.token().kind != TokenKind::Word {
-            return Err(self.expected("the name of a function after `::`"));
-        }
-        let span = self.advance().span.clone();
-        let name = Name { text: self.written(&span).to_owned(), span };
-        self.node(start..name.span.end, Kind::Builtin(name))
-    }
-
-    fn free_word(&self) -> Option<&'a str> {
-        self.word().filter(|word| !KEYWORDS.contains(word))
-    }
-
-    // Messages.
-
-    /// Describes the current token.
-    fn found(&self) -> String {
-        let token = self.token();
-        match token.kind {
-            TokenKind::End => "the end of the expression".to_owned(),
-            TokenKind::Str(_) => "a string".to_owned(),
-            TokenKind::Bytes(_) => "a byte string".to_owned(),
-            TokenKind::Word | TokenKind::Sign(_) | TokenKind::Int(_) | TokenKind::Float(_) => {
-                format!("`{}`", self.written(&token.span))
-            }
-        }
-    }
-
-    fn expected(&self, what: &str) -> Box<ExprError> {
-        let message = format!("expected {what}, found {}", self.found());
-        Box::new(ExprError::new(codes::UNEXPECTED, self.span(), message))
-    }
-
-    /// Describes the lack of an operand where one must be.
-    fn no_operand(&self) -> Box<ExprError> {
-        let Some(before) = self.at.checked_sub(1).map(|at| &self.tokens[at].span) else {
-            return self.expected("a value");
-        };
-        let place = format!("a value after `{}`", cut(self.written(before)));
-        let error = self.expected(&place);
-        match (&self.token().kind, self.written(before)) {
-            // `= =`, `===`, `=>`: the author has another language in mind.
-            (TokenKind::Sign("="), "==" | "!=") => Box::new(error.help("values are compared with `==` or `!=`")),
-            (TokenKind::Sign("."), _) => Box::new(error.help("the element of a closure is `#`")),
-            _ => error,
-        }
-    }
-
-    /// Describes a token that cannot go on after the complete expression before it.
-    fn unexpected_after(&self, before: &Expr) -> Box<ExprError> {
-        if let Some((help, span, with)) = self.slip() {
-            let message = format!("{} is not an operator", self.found());
-            let error = ExprError::new(codes::UNEXPECTED, self.span(), message);
-            return Box::new(error.help(help).replace(span, with));
-        }
-        match self.token().kind {
-            TokenKind::Sign(")" | "]" | "}") => {
-                let message = format!("{} closes nothing", self.found());
-                Box::new(ExprError::new(codes::UNEXPECTED, self.span(), message))
-            }
-            TokenKind::Str(_) if matches!(before.kind, Kind::Literal(Literal::Str(_))) => {
-                Box::new(self.expected("an operator").help("strings are joined with `+`"))
-            }
-            _ => self.expected("an operator or the end of the expression"),
-        }
-    }
-
-    /// Guesses the operator meant by a token that stands where one must be: what to say, and what
-    /// to replace by what.
-    fn slip(&self) -> Option<(String, Span, &'static str)> {
-        const OPERATORS: [&str; 7] = ["and", "contains", "endsWith", "in", "matches", "or", "startsWith"];
-        let meant = match self.token().kind {
-            TokenKind::Sign("=") => "==",
-            TokenKind::Sign("!") if matches!(self.peek().kind, TokenKind::Sign("=")) => "!=",
-            TokenKind::Word => match self.word()? {
-                "is" | "eq" | "equals" => "==",
-                word => syntax::nearest(word, OPERATORS)?,
-            },
-            _ => return None,
-        };
-        Some((format!("did you mean `{meant}`?"), self.span(), meant))
-    }
-
-    fn bad_negation(&self, token: &Token) -> Box<ExprError> {
-        let written = match token.kind {
-            TokenKind::End => "the end of the expression".to_owned(),
-            _ => format!("`{}`", cut(self.written(&token.span))),
-        };
-        let message = format!("expected `in` or another operator in words after `not`, found {written}");
-        let error = ExprError::new(codes::UNEXPECTED, token.span.clone(), message);
-        Box::new(match token.kind {
-            TokenKind::Sign("==") => {
-                error.help("did you mean `!=`?").replace(self.span().start..token.span.end, "!=")
-            }
-            _ => error,
-        })
-    }
-
-    fn not_callable(&self) -> Box<ExprError> {
-        let message = "only functions and methods can be called";
-        Box::new(ExprError::new(codes::NOT_CALLABLE, self.span(), message))
-    }
 }
 
 fn name_kind(name: &str) -> Kind {
     if name == "$env" { Kind::Environment } else { Kind::Name(name.to_owned()) }
-}
-
-fn is_predicate(name: &str) -> bool {
-    Function::from_name(name).is_some_and(|function| function.group() == Group::Predicate)
 }
 
 fn order_operator(sign: &str) -> Option<OrderOperator> {
@@ -884,23 +547,6 @@ fn order_operator(sign: &str) -> Option<OrderOperator> {
         ">=" => Some(OrderOperator::GreaterOrEqual),
         _ => None,
     }
-}
-
-/// Shortens what a message quotes.
-fn cut(written: &str) -> &str {
-    const LONGEST: usize = 40;
-    written.char_indices().nth(LONGEST).map_or(written, |(end, _)| &written[..end])
-}
-
-fn too_deep(span: Span) -> Box<ExprError> {
-    let message = format!("the expression nests more than {MAX_DEPTH} levels deep");
-    Box::new(ExprError::new(codes::TOO_BIG, span, message))
-}
-
-fn no_closure(span: Span, written: &str) -> Box<ExprError> {
-    let message = format!("`{written}` has a meaning only inside of a closure");
-    let error = ExprError::new(codes::NO_CLOSURE, span, message);
-    Box::new(error.help("a closure is the second argument of `any`, `all`, `filter` and their like"))
 }
 
 fn fail<T>(code: syntax::Code, span: Span, message: impl Into<String>) -> Parsed<T> {

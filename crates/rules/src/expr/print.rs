@@ -37,30 +37,39 @@ impl Display for Expr {
                 f.write_str("]")
             }
             Kind::Chain(run) => run.fmt(f),
-            Kind::Unary { operator, operand } => write!(f, "{}{}", operator.text(), Operand(operand)),
+            Kind::Unary { operator, operand } => {
+                write!(f, "{}{}", operator.text(), Operand(operand))
+            }
             Kind::Binary { operator, left, right, .. } => {
                 write!(f, "{} {} {}", Operand(left), operator.text(), Operand(right))
             }
             Kind::Logic { operator, operands } => {
                 let (first, rest) = operands.split_first().expect("logic has operands");
                 write!(f, "{}", Operand(first))?;
-                rest.iter().try_for_each(|operand| write!(f, " {} {}", operator.text(), Operand(operand)))
+                rest.iter()
+                    .try_for_each(|operand| write!(f, " {} {}", operator.text(), Operand(operand)))
             }
             Kind::Comparison { first, rest } => {
                 write!(f, "{}", Operand(first))?;
-                rest.iter().try_for_each(|(order, operand)| write!(f, " {} {}", order.text(), Operand(operand)))
+                rest.iter().try_for_each(|(order, operand)| {
+                    write!(f, " {} {}", order.text(), Operand(operand))
+                })
             }
             Kind::Conditional { condition, then, otherwise } => {
                 write!(f, "{} ? {} : {}", Operand(condition), Operand(then), Operand(otherwise))
             }
-            Kind::Elvis { value, otherwise } => write!(f, "{} ?: {}", Operand(value), Operand(otherwise)),
+            Kind::Elvis { value, otherwise } => {
+                write!(f, "{} ?: {}", Operand(value), Operand(otherwise))
+            }
             Kind::Call { callee, arguments } => {
                 write!(f, "{callee}(")?;
                 list(f, arguments)?;
                 f.write_str(")")
             }
             Kind::Closure(body) => write!(f, "{{ {body} }}"),
-            Kind::Let { name, value, body } => write!(f, "let {} = {}; {body}", name.text, Item(value)),
+            Kind::Let { name, value, body } => {
+                write!(f, "let {} = {}; {body}", name.text, Item(value))
+            }
             Kind::Sequence(items) => {
                 for (index, item) in items.iter().enumerate() {
                     let mark = if index == 0 { "" } else { "; " };

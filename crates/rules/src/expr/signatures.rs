@@ -3,9 +3,9 @@
 //! Functions whose result depends on what they are given (`first`, `filter`, …) are marked so, and
 //! the checker works the result out; everything else is one row of a table.
 
-use super::functions::Function;
 use super::objects::Object;
 use super::types::{Shape, Type};
+use engine::function::Function;
 
 /// What may be given for one parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +64,12 @@ impl Param {
             Self::Number => given.is_number(),
             Self::Numeric => given.is_number() || matches!(given, Type::Str | Type::Bool),
             Self::Numbers => {
-                given.is_number() || given.element().is_some_and(|element| Self::Numbers.accepts(&element))
+                given.is_number()
+                    || given.element().is_some_and(|element| Self::Numbers.accepts(&element))
             }
             Self::Sized => {
-                matches!(given, Type::Str | Type::Map(_) | Type::Object(_)) || given.element().is_some()
+                matches!(given, Type::Str | Type::Map(_) | Type::Object(_))
+                    || given.element().is_some()
             }
             Self::List => given.element().is_some(),
             Self::Strings => matches!(given, Type::List(element) if element.may_be_text()),
@@ -269,7 +271,9 @@ pub const fn signature(function: Function) -> Signature {
         F::SplitN | F::SplitAfterN => exactly(&[P::Str, P::Str, P::Int], STRINGS),
         F::Replace => exactly(&[P::Str, P::Str, P::Str, P::Int], STR),
         F::ReplaceAll => exactly(THREE_STRS, STR),
-        F::Trim | F::TrimLeft | F::TrimRight | F::TrimPrefix | F::TrimSuffix => exactly(TWO_STRS, STR),
+        F::Trim | F::TrimLeft | F::TrimRight | F::TrimPrefix | F::TrimSuffix => {
+            exactly(TWO_STRS, STR)
+        }
         F::Sprintf => and_more(ONE_STR, P::Any, STR),
         F::ToString => exactly(&[P::Any], STR),
         F::Match => exactly(TWO_STRS, BOOL),
@@ -279,7 +283,9 @@ pub const fn signature(function: Function) -> Signature {
         F::Hostname => exactly(&[], STR),
 
         // Helpers: URLs.
-        F::PathEscape | F::QueryEscape | F::PathUnescape | F::QueryUnescape => exactly(ONE_STR, STR),
+        F::PathEscape | F::QueryEscape | F::PathUnescape | F::QueryUnescape => {
+            exactly(ONE_STR, STR)
+        }
         F::ParseUri | F::ParseQuery => exactly(ONE_STR, Shape::MapOfLists(Type::Str)),
         F::ExtractQueryParam => exactly(TWO_STRS, STRINGS),
 
@@ -305,9 +311,10 @@ pub const fn signature(function: Function) -> Signature {
         F::CrowdsecCti => exactly(ONE_STR, Shape::Is(Type::Object(Object::Cti))),
         F::HttpGet | F::HttpHead => exactly(ONE_STR, Shape::Is(Type::Object(Object::HttpResponse))),
         F::HttpPost => exactly(THREE_STRS, Shape::Is(Type::Object(Object::HttpResponse))),
-        F::HttpRequest => {
-            exactly(&[P::Str, P::Str, P::Map, P::Str], Shape::Is(Type::Object(Object::HttpResponse)))
-        }
+        F::HttpRequest => exactly(
+            &[P::Str, P::Str, P::Map, P::Str],
+            Shape::Is(Type::Object(Object::HttpResponse)),
+        ),
         F::MatchKnownBot => and_more(THREE_STRS, P::Str, ANY),
         F::Ja4h => exactly(&[P::Any], STR),
         F::LibInjectionIsSqli | F::LibInjectionIsXss => exactly(ONE_STR, BOOL),
@@ -340,15 +347,16 @@ pub const fn signature(function: Function) -> Signature {
 #[cfg(test)]
 mod tests {
     use super::{Param, signature};
-    use crate::expr::functions::{Function, Group};
     use crate::expr::types::Type;
+    use engine::function::{Function, Group};
 
     #[test]
     fn closures_are_the_second_argument_of_predicates_and_of_nothing_else() {
         for function in Function::ALL {
             let signature = signature(*function);
-            let closures: Vec<usize> =
-                (0..signature.params.len()).filter(|at| signature.params[*at].is_closure()).collect();
+            let closures: Vec<usize> = (0..signature.params.len())
+                .filter(|at| signature.params[*at].is_closure())
+                .collect();
             let expected = if function.group() == Group::Predicate { vec![1] } else { Vec::new() };
             assert_eq!(closures, expected, "{}", function.name());
             assert!(signature.n_required <= signature.params.len(), "{}", function.name());

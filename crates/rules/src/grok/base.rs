@@ -250,3 +250,6 @@ pub(super) const BASE: &[(&str, &str)] = &[
     // Both give a timestamp and a level: those of the 2.4 branch count, empty for 2.0 lines.
     ("HTTPD_ERRORLOG", "%{HTTPD20_ERRORLOG}|%{HTTPD24_ERRORLOG}"),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -149,6 +149,7 @@ impl core::error::Error for GrokError {}
 pub struct Registry {
     definitions: Vec<Known>,
     by_name: HashMap<String, Entry>,
+    names: Vec<String>,
     /// What is left of [`BUDGET`].
     budget: usize,
 }
@@ -186,8 +187,12 @@ impl Registry {
     /// The definitions everyone has.
     #[must_use]
     pub fn base() -> Self {
-        let mut registry =
-            Self { definitions: Vec::new(), by_name: HashMap::new(), budget: BUDGET };
+        let mut registry = Self {
+            definitions: Vec::new(),
+            by_name: HashMap::new(),
+            names: Vec::new(),
+            budget: BUDGET,
+        };
         for (name, text) in BASE {
             let known = registry.resolve(text).expect("the base set refers to earlier names only");
             registry.insert(name, Some(known), None);
@@ -227,16 +232,9 @@ impl Registry {
         self.make(&known)
     }
 
-    /// The names that have a meaning, in the order in which they got it.
-    #[must_use]
-    pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self
-            .by_name
-            .iter()
-            .filter_map(|(name, entry)| Some((entry.definition?, name.as_str())))
-            .collect();
-        names.sort_unstable();
-        names.into_iter().map(|(_, name)| name).collect()
+    /// All names, in the order in which they were defined.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
     }
 
     fn insert(&mut self, name: &str, known: Option<Known>, first: Option<Span>) {
@@ -245,6 +243,7 @@ impl Registry {
             self.definitions.len() - 1
         });
         self.by_name.insert(name.to_owned(), Entry { first, definition });
+        self.names.push(name.to_owned());
     }
 
     fn resolve(&self, text: &str) -> Result<Known, GrokError> {

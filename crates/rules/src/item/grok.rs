@@ -78,8 +78,9 @@ pub(super) fn grok(yaml: &Yaml, patterns: &mut Registry, reader: &mut Reader) ->
 }
 
 fn input(fields: &Fields<'_>, reader: &mut Reader) -> Option<GrokInput> {
-    if let Some(key) = fields.text("apply_on", reader) {
+    if fields.value("apply_on").is_some() {
         fields.without_effect("expression", "beside `apply_on`", reader);
+        let key = fields.text("apply_on", reader)?;
         return Some(match key.text.as_str() {
             "Line.Raw" => GrokInput::Line,
             key => GrokInput::Parsed(key.to_owned()),
@@ -134,29 +135,27 @@ fn expand(
 const MAX_SUGGESTIONS: usize = 200;
 
 /// Reports a pattern that means nothing, `span` being the part that is to blame.
-pub(super) fn report_grok(error: &GrokError, span: Span, patterns: &Registry, reader: &mut Reader) {
+fn report_grok(error: &GrokError, span: Span, patterns: &Registry, reader: &mut Reader) {
+    let diagnostic = grok_error(error, span);
+    let unknown = match &error.fault {
+        GrokFault::Unknown { name } if reader.n_errors() < MAX_SUGGESTIONS => Some(name),
+        _ => None,
+    };
+    reader.report(match unknown.and_then(|name| syntax::nearest(name, patterns.names())) {
+        Some(nearest) => diagnostic.fix("a similar pattern exists", span, nearest),
+        None => diagnostic,
+    });
+}
+
+/// A diagnostic for a pattern that means nothing, `span` being the part that is to blame.
+pub(super) fn grok_error(error: &GrokError, span: Span) -> Diagnostic {
     let code = match &error.fault {
         GrokFault::Unknown { .. } => codes::UNKNOWN_GROK,
         GrokFault::Broken { .. } => codes::BROKEN_GROK,
         GrokFault::TooLong | GrokFault::TooDeep | GrokFault::Exhausted => codes::HUGE_GROK,
         GrokFault::Regex { .. } => codes::BAD_REGEX,
     };
-    let diagnostic = Diagnostic::error(code, error.to_string()).at(span, "");
-    let diagnostic = match &error.fault {
-        GrokFault::Unknown { name } if reader.n_errors() < MAX_SUGGESTIONS => {
-            match syntax::nearest(name, patterns.names()) {
-                Some(nearest) => diagnostic.fix("a similar pattern exists", span, nearest),
-                None => diagnostic.help("patterns must be defined before they are used"),
-            }
-        }
-        GrokFault::Unknown { .. }
-        | GrokFault::Broken { .. }
-        | GrokFault::TooLong
-        | GrokFault::TooDeep
-        | GrokFault::Exhausted
-        | GrokFault::Regex { .. } => diagnostic,
-    };
-    reader.report(diagnostic);
+    Diagnostic::error(code, error.to_string()).at(span, "")
 }
 
 /// Makes the definitions of a node known.
@@ -197,7 +196,20 @@ pub(super) fn pattern_syntax(fields: &Fields<'_>, patterns: &mut Registry, reade
             }
             Err(error) => {
                 let span = text.locate(error.range.start, error.range.end);
-                report_grok(&error, span, patterns, reader);
+                let later = match &error.fault {
+                    GrokFault::Unknown { name } if reader.n_errors() < MAX_SUGGESTIONS => {
+                        pairs.iter().find(|(key, _)| key.as_str() == Some(name))
+                    }
+                    _ => None,
+                };
+                match later {
+                    Some((later, _)) => reader.report(
+                        grok_error(&error, span)
+                            .see(later.span, "defined only here")
+                            .help("patterns must be defined before they are used"),
+                    ),
+                    None => report_grok(&error, span, patterns, reader),
+                }
             }
         }
     }

@@ -90,3 +90,6 @@ impl ExprSource {
         self.scalar.locate(range.start, range.end)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,12 +151,14 @@ fn node(
     let children = fields.list("nodes", reader).iter();
     let children = children.filter_map(|yaml| node(yaml, Some(&this), patterns, reader)).collect();
     let statics = statics::statics(&fields, reader);
+    let n_errors = reader.n_errors();
     let whitelist = whitelist::whitelist(&fields, reader);
+    let is_bad_whitelist = reader.n_errors() > n_errors;
     let data = data::data_files(&fields, reader);
     let does_something = ["grok", "nodes", "statics"].iter().any(|key| {
         fields.value(key).is_some_and(|value| value.as_seq().is_none_or(|list| !list.is_empty()))
     });
-    if whitelist.is_none() {
+    if whitelist.is_none() && !is_bad_whitelist {
         if does_something {
             fields.without_effect("whitelist", "without `ip`, `cidr` or `expression`", reader);
         } else {
@@ -204,7 +206,8 @@ fn stash(item: &Yaml, reader: &mut Reader) -> Option<Stash> {
     let name = fields.need_text("name", reader).map(|scalar| scalar.text.clone());
     let key = fields.need_expr("key", reader);
     let value = fields.need_expr("value", reader);
-    let ttl = fields.need_duration("ttl", reader);
+    let ttl = fields.duration("ttl", reader);
+    let ttl = fields.need_duration("ttl", ttl, reader);
     let size = data::positive("size", &fields, reader).unwrap_or(STASH_SIZE);
     let strategy = fields.word("strategy", data::STRATEGIES, reader).unwrap_or_default();
     Some(Stash {

@@ -1,7 +1,7 @@
 //! From files to items: what is read when, and in which order it takes effect.
 
 use super::{
-    Items, Scenario, Stage, context::Context, grok::report_grok, node, scenario,
+    Items, Scenario, Stage, context::Context, grok::grok_error, node, scenario,
     simulation::Simulation,
 };
 use crate::{
@@ -89,7 +89,7 @@ fn patterns(files: &[File], sources: &Sources, reader: &mut Reader) -> Registry 
                 Err(error) => {
                     let regex = Span::new(file.id, line.regex.start, line.regex.end);
                     let span = regex.sub(error.range.start, error.range.end);
-                    report_grok(&error, span, &registry, reader);
+                    reader.report(grok_error(&error, span));
                 }
             }
         }

@@ -219,34 +219,31 @@ pub(super) fn scenario(yaml: &Yaml, origin: &Origin, reader: &mut Reader) -> Opt
     let description = fields.need_text("description", reader);
     let filter = fields.need_expr("filter", reader);
     let capacity = capacity(&fields, reader);
-    let leakspeed = fields.duration("leakspeed", reader).map(|leakspeed| leakspeed.value);
+    let leakspeed = fields.duration("leakspeed", reader);
     let kind = kind(&fields, reader);
-    let shape = kind.and_then(|kind| shape(kind, capacity, &fields, reader));
-    let queue = queue(capacity.value, &fields, reader);
+    let shape = kind.and_then(|kind| shape(kind, capacity, leakspeed, &fields, reader));
+    let capacity = capacity.map_or(0, |capacity| capacity.value);
+    let queue = queue(capacity, &fields, reader);
     let labels = labels::labels(&fields, reader);
     let remediation =
         labels.iter().any(|(key, value)| key == "remediation" && *value == Label::Bool(true));
     let [distinct, cancel_on] = ["distinct", "cancel_on"].map(|key| match kind {
         Some(Kind::Trigger) => {
-            fields.without_effect(
-                key,
-                "on a trigger, which never waits for a second event",
-                reader,
-            );
+            fields.without_effect(key, NOT_ON_TRIGGERS, reader);
             None
         }
         _ => fields.expr(key, reader),
     });
     let scenario = Scenario {
         span: fields.span(),
-        name_span: name.map_or(fields.head(), |scalar| scalar.span),
+        name_span: name.map_or_else(|| fields.head(), |scalar| scalar.span),
         name: name.map(|scalar| scalar.text.clone()).unwrap_or_default(),
         description: description.map(|scalar| scalar.text.clone()).unwrap_or_default(),
         origin: origin.clone(),
         debug: fields.flag("debug", reader).unwrap_or(false),
         group_by: fields.expr("groupby", reader),
-        capacity: capacity.value,
-        leakspeed: leakspeed.unwrap_or_default(),
+        capacity,
+        leakspeed: leakspeed.map(|leakspeed| leakspeed.value).unwrap_or_default(),
         queue,
         distinct,
         cancel_on,
@@ -273,72 +270,65 @@ fn kind(fields: &Fields<'_>, reader: &mut Reader) -> Option<Kind> {
     fields.word("type", KINDS, reader)
 }
 
-/// The capacity, 0 when absent.
-fn capacity(fields: &Fields<'_>, reader: &mut Reader) -> At<i32> {
-    let Some(written) = fields.int("capacity", reader) else {
-        return At {
-            value: 0,
-            span: fields.value("capacity").map_or(fields.head(), |value| value.span),
-        };
-    };
+/// The capacity, 0 when absent; `None` when it is wrong, which has been reported then.
+fn capacity(fields: &Fields<'_>, reader: &mut Reader) -> Option<At<i32>> {
+    if fields.value("capacity").is_none() {
+        return Some(At { value: 0, span: fields.head() });
+    }
+    let written = fields.int("capacity", reader)?;
     let value = i32::try_from(written.value).ok().filter(|capacity| *capacity >= -1);
     if value.is_none() {
-        reader.report(
-            Diagnostic::error(
-                codes::OUT_OF_RANGE,
-                format!("`capacity` must be between -1 and {}", i32::MAX),
-            )
-            .at(written.span, ""),
-        );
+        let message = format!("`capacity` must be between -1 and {}", i32::MAX);
+        reader.report(Diagnostic::error(codes::OUT_OF_RANGE, message).at(written.span, ""));
     }
-    At { value: value.unwrap_or(0), span: written.span }
+    Some(At { value: value?, span: written.span })
 }
 
-/// Reads the shape of a scenario. Reports everything wrong with it and returns `None` if anything was.
-fn shape(kind: Kind, capacity: At<i32>, fields: &Fields<'_>, reader: &mut Reader) -> Option<Shape> {
+/// Reads the shape of a scenario. Reports everything wrong with it and returns `None` if anything
+/// was.
+fn shape(
+    kind: Kind,
+    capacity: Option<At<i32>>,
+    leakspeed: Option<At<Duration>>,
+    fields: &Fields<'_>,
+    reader: &mut Reader,
+) -> Option<Shape> {
     if kind != Kind::Bayesian {
         for key in ["bayesian_prior", "bayesian_threshold", "bayesian_conditions"] {
             fields.without_effect(key, "unless `type` is `bayesian`", reader);
         }
     }
-    let duration = fields.duration("duration", reader).map(|duration| duration.value);
-    let lifetime = duration.filter(|duration| !duration.is_zero());
+    let duration = fields.duration("duration", reader);
+    let lifetime = duration.map(|duration| duration.value).filter(|duration| !duration.is_zero());
     let ending = if lifetime.is_some() { Ending::Overflow } else { Ending::Quiet };
     match kind {
         Kind::Leaky => {
             let condition = fields.expr("condition", reader);
-            let events = u32::try_from(capacity.value).ok().and_then(NonZeroU32::new);
-            if fields.value("capacity").is_none() {
-                fields.missing("capacity", reader);
-            } else if events.is_none() {
-                wrong_capacity("a leaky scenario", "1 or more", capacity, fields, reader);
-            }
-            let speed = fields.need_duration("leakspeed", reader);
-            Some(Shape::Leaky { capacity: events?, speed: speed?, lifetime, condition })
+            let capacity = finite(capacity, fields, reader);
+            let speed = fields.need_duration("leakspeed", leakspeed, reader);
+            Some(Shape::Leaky { capacity: capacity?, speed: speed?, lifetime, condition })
         }
         Kind::Trigger => {
             for key in ["condition", "duration"] {
-                fields.without_effect(
-                    key,
-                    "on a trigger, which never waits for a second event",
-                    reader,
-                );
+                fields.without_effect(key, NOT_ON_TRIGGERS, reader);
             }
-            if capacity.value != 0 {
-                wrong_capacity("a trigger", "absent", capacity, fields, reader);
+            if let Some(capacity) = capacity.filter(|capacity| capacity.value != 0) {
+                let message = "a trigger has no capacity: each event overflows";
+                reader
+                    .report(Diagnostic::error(codes::OUT_OF_RANGE, message).at(capacity.span, ""));
             }
             Some(Shape::Trigger)
         }
         Kind::Counter => {
             let condition = fields.expr("condition", reader);
             unbounded("a counter", capacity, fields, reader);
-            let lifetime = fields.need_duration("duration", reader);
+            let lifetime = fields.need_duration("duration", duration, reader);
             Some(Shape::Counter { lifetime: lifetime?, condition })
         }
         Kind::Conditional => {
             let condition = fields.need_expr("condition", reader);
-            let lifetime = fields.need_duration("leakspeed", reader);
-            if capacity.value != -1 {
+            let lifetime = fields.need_duration("leakspeed", leakspeed, reader);
+            if let Some(capacity) = capacity.filter(|capacity| capacity.value != -1) {
                 let message = "a conditional scenario overflows by its `condition` alone";
                 reader.report(
                     Diagnostic::warning(codes::OUT_OF_RANGE, message)
@@ -350,35 +340,50 @@ fn shape(kind: Kind, capacity: At<i32>, fields: &Fields<'_>, reader: &mut Reader
         }
         Kind::Bayesian => {
             unbounded("a bayesian scenario", capacity, fields, reader);
-            bayesian(ending, fields, reader).map(Shape::Bayesian)
+            bayesian(ending, leakspeed, fields, reader).map(Shape::Bayesian)
         }
     }
 }
 
-/// Demands a capacity of -1.
-fn unbounded(what: &str, capacity: At<i32>, fields: &Fields<'_>, reader: &mut Reader) {
-    if capacity.value != -1 {
-        wrong_capacity(what, "-1", capacity, fields, reader);
-    }
-}
+/// Why much has no effect on triggers.
+const NOT_ON_TRIGGERS: &str = "on a trigger, which never waits for a second event";
 
-fn wrong_capacity(
-    what: &str,
-    wanted: &str,
-    capacity: At<i32>,
+/// Demands a capacity of 1 or more.
+fn finite(
+    capacity: Option<At<i32>>,
     fields: &Fields<'_>,
     reader: &mut Reader,
-) {
-    let message = format!("the capacity of {what} must be {wanted}");
+) -> Option<NonZeroU32> {
+    if fields.value("capacity").is_none() {
+        fields.missing("capacity", reader);
+        return None;
+    }
+    let capacity = capacity?;
+    let finite = u32::try_from(capacity.value).ok().and_then(NonZeroU32::new);
+    if finite.is_none() {
+        let message = "the capacity of a leaky scenario must be 1 or more";
+        reader.report(Diagnostic::error(codes::OUT_OF_RANGE, message).at(capacity.span, ""));
+    }
+    finite
+}
+
+/// Demands a capacity of -1.
+fn unbounded(what: &str, capacity: Option<At<i32>>, fields: &Fields<'_>, reader: &mut Reader) {
+    let Some(capacity) = capacity.filter(|capacity| capacity.value != -1) else { return };
+    let message = format!("the capacity of {what} must be -1");
     let wrong = Diagnostic::error(codes::OUT_OF_RANGE, message).at(capacity.span, "");
-    reader.report(match (fields.key_span("capacity"), wanted) {
-        (Some(_), "-1") => wrong.fix("without a bound", capacity.span, "-1"),
-        (None, "-1") => wrong.help("add `capacity: -1`"),
-        _ => wrong,
+    reader.report(match fields.key_span("capacity") {
+        Some(_) => wrong.fix("without a bound", capacity.span, "-1"),
+        None => wrong.help("add `capacity: -1`"),
     });
 }
 
-fn bayesian(ending: Ending, fields: &Fields<'_>, reader: &mut Reader) -> Option<Bayesian> {
+fn bayesian(
+    ending: Ending,
+    leakspeed: Option<At<Duration>>,
+    fields: &Fields<'_>,
+    reader: &mut Reader,
+) -> Option<Bayesian> {
     let prior = probability("bayesian_prior", Bound::AboveZero, fields, reader);
     let threshold = probability("bayesian_threshold", Bound::AboveZero, fields, reader);
     let list = fields.list("bayesian_conditions", reader);
@@ -386,7 +391,7 @@ fn bayesian(ending: Ending, fields: &Fields<'_>, reader: &mut Reader) -> Option<
         fields.missing("bayesian_conditions", reader);
     }
     let conditions: Vec<_> = list.iter().filter_map(|item| evidence(item, reader)).collect();
-    let lifetime = fields.need_duration("leakspeed", reader);
+    let lifetime = fields.need_duration("leakspeed", leakspeed, reader);
     let condition = fields.expr("condition", reader);
     Some(Bayesian {
         prior: prior?,

@@ -244,8 +244,11 @@ const FIXED: &[(&str, Target)] = &[
     ("Overflow.Alert.Source.Cn", Target::Source(SourceField::Cn)),
 ];
 
+/// Makes a target of a map's key.
+type OfKey = fn(String) -> Target;
+
 /// Maps whose keys can be assigned to.
-const MAPS: &[(&str, fn(String) -> Target)] = &[
+const MAPS: &[(&str, OfKey)] = &[
     ("Parsed", Target::Parsed),
     ("Meta", Target::Meta),
     ("Enriched", Target::Enriched),

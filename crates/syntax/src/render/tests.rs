@@ -29,7 +29,8 @@ fn check(diagnostic: &Diagnostic, sources: &Sources, expect: &str) {
 #[test]
 fn two_files_and_a_fix() {
     let mut sources = Sources::new();
-    let scenario = "type: leaky\nname: acme/ssh-bf\ndescription: x\nfilter: a\n\ngroupby: evt.Meta.sourceip\n";
+    let scenario =
+        "type: leaky\nname: acme/ssh-bf\ndescription: x\nfilter: a\n\ngroupby: evt.Meta.sourceip\n";
     let scenario = sources.add("scenarios/acme/ssh-bf.yaml", scenario);
     let parser = "# a comment\n".repeat(30) + "  - meta: source_ip\n    value: x\n";
     let parser = sources.add("parsers/s01-parse/acme/sshd-logs.yaml", parser);
@@ -41,7 +42,10 @@ fn two_files_and_a_fix() {
         .fix("a similar field exists", read, "evt.Meta.source_ip")
         .help("or set it with a static")
         .note("fields are compared letter by letter");
-    check(&diagnostic, &sources, r"
+    check(
+        &diagnostic,
+        &sources,
+        r"
 error[R0107]: no parser sets `evt.Meta.sourceip`
   --> scenarios/acme/ssh-bf.yaml:6:10
    |
@@ -59,19 +63,26 @@ help: a similar field exists
    |                         +
 help: or set it with a static
 note: fields are compared letter by letter
-");
+",
+    );
 }
 
 #[test]
 fn labels_that_lie_apart_in_one_file_get_their_own_excerpts() {
     let mut sources = Sources::new();
-    let file = sources.add("a.yaml", "name: a\n".to_owned() + &"# more\n".repeat(40) + "name: b\nlast: c\n");
+    let file = sources
+        .add("a.yaml", "name: a\n".to_owned() + &"# more\n".repeat(40) + "name: b\nlast: c\n");
     let first = Place { sources: &sources, file }.of("name: a").sub(0, 4);
     let again = Place { sources: &sources, file }.of("name: b").sub(0, 4);
     let last = Place { sources: &sources, file }.of("c");
-    let diagnostic =
-        Diagnostic::warning(CODE, "twice").at(again, "again").see(first, "first").see(last, "and this");
-    check(&diagnostic, &sources, r"
+    let diagnostic = Diagnostic::warning(CODE, "twice")
+        .at(again, "again")
+        .see(first, "first")
+        .see(last, "and this");
+    check(
+        &diagnostic,
+        &sources,
+        r"
 warning[R0107]: twice
   --> a.yaml:42:1
    |
@@ -84,7 +95,8 @@ warning[R0107]: twice
    |
  1 | name: a
    | ---- first
-");
+",
+    );
 }
 
 #[test]
@@ -92,23 +104,31 @@ fn a_block_is_marked_as_a_whole_when_it_is_small() {
     let mut sources = Sources::new();
     let file = sources.add("a.yaml", "a: |\n  one\n  two\nb: c\n");
     let block = Place { sources: &sources, file }.of("one\n  two");
-    check(&Diagnostic::error(CODE, "wrong").at(block, "all of it"), &sources, r"
+    check(
+        &Diagnostic::error(CODE, "wrong").at(block, "all of it"),
+        &sources,
+        r"
 error[R0107]: wrong
  --> a.yaml:2:3
   |
 2 | /   one
 3 | |   two
   | |_____^ all of it
-");
+",
+    );
     let file = sources.add("b.yaml", "a:\n".to_owned() + &"  - line\n".repeat(50));
     let long = Span::new(file, 5, sources.text(file).len());
-    check(&Diagnostic::error(CODE, "wrong").at(long, "all of it"), &sources, r"
+    check(
+        &Diagnostic::error(CODE, "wrong").at(long, "all of it"),
+        &sources,
+        r"
 error[R0107]: wrong
  --> b.yaml:2:3
   |
 2 |   - line
   |   ^^^^^^ all of it
-");
+",
+    );
 }
 
 #[test]
@@ -116,14 +136,16 @@ fn nothing_reaches_the_terminal_unescaped() {
     let mut sources = Sources::new();
     let file = sources.add("a\u{1b}[2J.yaml", "k: \u{1b}[31mred\u{9b}0m \u{202e}end\r\nx: y\n");
     let end = Place { sources: &sources, file }.of("end");
-    let diagnostic = Diagnostic::error(CODE, "bad \u{7}\n\u{1b}[0m").at(end, "\u{1b}[1m\there").help("\u{1b}c").fix(
-        "write",
-        end,
-        "\u{1b}fin",
-    );
-    check(&diagnostic, &sources, r"
+    let diagnostic = Diagnostic::error(CODE, "bad \u{7}\n\u{1b}[0m")
+        .at(end, "\u{1b}[1m\there")
+        .help("\u{1b}c")
+        .fix("write", end, "\u{1b}fin");
+    check(
+        &diagnostic,
+        &sources,
+        r"
 error[R0107]: bad \u{7}\n\u{1b}[0m
- --> a\u{1b}[2J.yaml:1:16
+ --> a\u{1b}[2J.yaml:1:17
   |
 1 | k: \u{1b}[31mred\u{9b}0m \u{202e}end
   |                                  ^^^ \u{1b}[1m\there
@@ -134,7 +156,8 @@ help: write
 1 - k: \u{1b}[31mred\u{9b}0m \u{202e}end
 1 + k: \u{1b}[31mred\u{9b}0m \u{202e}\u{1b}fin
   |
-");
+",
+    );
 }
 
 #[test]
@@ -155,21 +178,29 @@ fn long_lines_are_cut_around_the_place_and_columns_stay_true() {
 fn the_end_of_a_file_can_be_pointed_at() {
     let mut sources = Sources::new();
     let file = sources.add("a.yaml", "a: [b\n");
-    check(&Diagnostic::error(CODE, "unclosed").at(Span::new(file, 6, 6), ""), &sources, r"
+    check(
+        &Diagnostic::error(CODE, "unclosed").at(Span::new(file, 6, 6), ""),
+        &sources,
+        r"
 error[R0107]: unclosed
  --> a.yaml:2:1
   |
 2 |
   | ^
-");
+",
+    );
     let empty = sources.add("b.yaml", "");
-    check(&Diagnostic::error(CODE, "empty").at(Span::new(empty, 0, 0), ""), &sources, r"
+    check(
+        &Diagnostic::error(CODE, "empty").at(Span::new(empty, 0, 0), ""),
+        &sources,
+        r"
 error[R0107]: empty
  --> b.yaml:1:1
   |
 1 |
   | ^
-");
+",
+    );
     check(&Diagnostic::error(CODE, "nowhere"), &sources, "error[R0107]: nowhere");
 }
 

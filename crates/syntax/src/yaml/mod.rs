@@ -91,7 +91,10 @@ impl Yaml {
 
     /// Returns `key` as it was written, and its value.
     pub fn entry(&self, key: &str) -> Option<(&Self, &Self)> {
-        self.as_map()?.iter().find(|(name, _)| name.as_str() == Some(key)).map(|(name, value)| (name, value))
+        self.as_map()?
+            .iter()
+            .find(|(name, _)| name.as_str() == Some(key))
+            .map(|(name, value)| (name, value))
     }
 
     /// Says whether it is a scalar that stands for nothing: `key:`, `key: ~` or `key: null`.

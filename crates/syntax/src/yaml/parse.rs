@@ -6,6 +6,7 @@
 //! nothing) is reported and read past; only where the library itself is lost does reading stop.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use saphyr_parser as saphyr;
 
@@ -29,6 +30,9 @@ pub const MAX_NODES: usize = 200_000;
 
 /// How many bytes of text aliases may copy.
 const MAX_COPIED: usize = MAX_BYTES;
+
+/// How many mistakes of one file are reported. More of the same help nobody.
+const MAX_REPORTS: usize = 100;
 
 /// Reads all documents of a file.
 ///
@@ -75,7 +79,9 @@ fn refuse(file: FileId, text: &str) -> Option<Diagnostic> {
         return Some(Diagnostic::error(codes::YAML_TOO_BIG, message).at(Span::new(file, 0, 0), ""));
     }
     let is_allowed = |at: usize, char: char| match char {
-        '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'.. => !matches!(char, '\u{fffe}' | '\u{ffff}'),
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'.. => {
+            !matches!(char, '\u{fffe}' | '\u{ffff}')
+        }
         _ => at == 0 && char == '\u{feff}',
     };
     let (at, char) = text.char_indices().find(|&(at, char)| !is_allowed(at, char))?;
@@ -133,7 +139,10 @@ type Stop = Diagnostic;
 impl Builder<'_> {
     /// Takes events until they end or reading cannot go on. Returns the library's complaint, if it
     /// has one, in its own words and with its place.
-    fn read(&mut self, events: saphyr::Parser<'_, saphyr::StrInput<'_>>) -> Option<(String, usize)> {
+    fn read(
+        &mut self,
+        events: saphyr::Parser<'_, saphyr::StrInput<'_>>,
+    ) -> Option<(String, usize)> {
         for event in events {
             match event {
                 Ok((event, place)) => {
@@ -165,7 +174,12 @@ impl Builder<'_> {
                 self.open(anchor, tag.as_deref(), start, Content::Seq(Vec::new()))?;
             }
             saphyr::Event::MappingStart(anchor, tag) => {
-                self.open(anchor, tag.as_deref(), start, Content::Map { entries: Vec::new(), key: None })?;
+                self.open(
+                    anchor,
+                    tag.as_deref(),
+                    start,
+                    Content::Map { entries: Vec::new(), key: None },
+                )?;
             }
             saphyr::Event::SequenceEnd | saphyr::Event::MappingEnd => self.close(start, end)?,
             saphyr::Event::Nothing
@@ -182,7 +196,7 @@ impl Builder<'_> {
         style: saphyr::ScalarStyle,
         anchor: usize,
         tag: Option<String>,
-        place: std::ops::Range<usize>,
+        place: Range<usize>,
     ) -> Result<(), Stop> {
         let style = match style {
             saphyr::ScalarStyle::Plain => ScalarStyle::Plain,
@@ -209,7 +223,9 @@ impl Builder<'_> {
         };
         let limit = if is_empty { start } else { place.end };
         let value = match style {
-            ScalarStyle::Literal | ScalarStyle::Folded => self.without_added_break(value, start, place.end),
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                self.without_added_break(value, start, place.end)
+            }
             ScalarStyle::Plain | ScalarStyle::Single | ScalarStyle::Double => value,
         };
         let reading = trace::read(self.text, start, limit, style, &value);
@@ -219,7 +235,13 @@ impl Builder<'_> {
         self.add(Yaml { span, node: Node::Scalar(scalar), tag }, anchor, reading.range.end)
     }
 
-    fn open(&mut self, anchor: usize, tag: Option<&saphyr::Tag>, start: usize, content: Content) -> Result<(), Stop> {
+    fn open(
+        &mut self,
+        anchor: usize,
+        tag: Option<&saphyr::Tag>,
+        start: usize,
+        content: Content,
+    ) -> Result<(), Stop> {
         if self.open.len() >= MAX_DEPTH {
             return Err(self.too_deep(start));
         }
@@ -231,7 +253,8 @@ impl Builder<'_> {
     fn close(&mut self, start: usize, end: usize) -> Result<(), Stop> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         // Only a closing bracket is written; the end of a block lies where its content ends.
-        let is_bracket = start < end && matches!(self.text.as_bytes().get(start), Some(b']' | b'}'));
+        let is_bracket =
+            start < end && matches!(self.text.as_bytes().get(start), Some(b']' | b'}'));
         let end = if is_bracket { start + 1 } else { open.end };
         let node = match open.content {
             Content::Seq(elements) => Node::Seq(elements),
@@ -247,9 +270,13 @@ impl Builder<'_> {
     fn alias(&mut self, anchor: usize, start: usize, end: usize) -> Result<(), Stop> {
         let Some(Anchored { cost, .. }) = self.anchors.get(&anchor) else {
             let is_within = self.open.iter().any(|open| open.anchor == anchor);
-            let message = if is_within { "an alias cannot stand inside what it names" } else { "no such anchor" };
+            let message = if is_within {
+                "an alias cannot stand inside what it names"
+            } else {
+                "no such anchor"
+            };
             let span = Span::new(self.file, start, end);
-            self.diags.push(Diagnostic::error(codes::YAML_ALIAS, message).at(span, ""));
+            self.report(Diagnostic::error(codes::YAML_ALIAS, message).at(span, ""));
             let nothing = Scalar::nothing(Span::new(self.file, start, start));
             return self.add(Yaml { span, node: Node::Scalar(nothing), tag: None }, 0, end);
         };
@@ -293,26 +320,29 @@ impl Builder<'_> {
     }
 
     fn pay(&mut self, cost: Cost, at: usize) -> Result<(), Stop> {
-        match (self.nodes_left.checked_sub(cost.n_nodes), self.bytes_left.checked_sub(cost.n_bytes)) {
+        let nodes_left = self.nodes_left.checked_sub(cost.n_nodes);
+        let bytes_left = self.bytes_left.checked_sub(cost.n_bytes);
+        let message = match (nodes_left, bytes_left) {
             (Some(nodes_left), Some(bytes_left)) => {
                 self.nodes_left = nodes_left;
                 self.bytes_left = bytes_left;
-                Ok(())
+                return Ok(());
             }
-            (None, _) => {
-                let message = format!("the file unfolds into more than {MAX_NODES} nodes");
-                Err(Diagnostic::error(codes::YAML_TOO_BIG, message).at(self.char_at(at), "here the limit is reached"))
-            }
-            (_, None) => {
-                let message = format!("aliases copy more than {} MiB of text", MAX_COPIED >> 20);
-                Err(Diagnostic::error(codes::YAML_TOO_BIG, message).at(self.char_at(at), "here the limit is reached"))
-            }
+            (None, _) => format!("the file unfolds into more than {MAX_NODES} nodes"),
+            (_, None) => format!("aliases copy more than {} MiB of text", MAX_COPIED >> 20),
+        };
+        let place = self.char_at(at);
+        Err(Diagnostic::error(codes::YAML_TOO_BIG, message).at(place, "here the limit is reached"))
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        if self.diags.len() < MAX_REPORTS {
+            self.diags.push(diagnostic);
         }
     }
 
     fn too_deep(&self, at: usize) -> Stop {
-        let message = format!("maps and lists are nested more than {MAX_DEPTH} deep");
-        Diagnostic::error(codes::YAML_TOO_BIG, message).at(self.char_at(at), "here the limit is reached")
+        explain::too_deep(self.char_at(at))
     }
 
     /// Reports keys that are there twice and drops all but the first.
@@ -333,7 +363,7 @@ impl Builder<'_> {
             let twin = Diagnostic::error(codes::YAML_DUPLICATE_KEY, message)
                 .at(key.span, "again here")
                 .see(first, "first here");
-            self.diags.push(twin);
+            self.report(twin);
         }
         if twins.is_empty() {
             return entries;
@@ -349,7 +379,8 @@ impl Builder<'_> {
             return entries;
         }
         let own = entries.iter().filter(|(key, _)| !is_merge(key));
-        let mut known: HashSet<String> = own.filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
+        let mut known: HashSet<String> =
+            own.filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
         let mut merged = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             if !is_merge(&key) {
@@ -366,10 +397,11 @@ impl Builder<'_> {
                     let wrong = Diagnostic::error(codes::YAML_MERGE, message)
                         .at(part.span, "this is neither")
                         .see(key.span, "merged here");
-                    self.diags.push(wrong);
+                    self.report(wrong);
                     continue;
                 };
-                let mut is_new = |key: &Yaml| key.as_str().is_none_or(|name| known.insert(name.to_owned()));
+                let mut is_new =
+                    |key: &Yaml| key.as_str().is_none_or(|name| known.insert(name.to_owned()));
                 merged.extend(brought.into_iter().filter(|(key, _)| is_new(key)));
             }
         }
@@ -389,9 +421,10 @@ impl Builder<'_> {
     }
 
     /// Returns where a value that was left out would have stood.
-    fn place_of_nothing(&self, place: &std::ops::Range<usize>) -> usize {
-        let behind_indicator = matches!(self.text.as_bytes().get(place.start), Some(b':' | b'-' | b'?'));
-        if behind_indicator { place.end.min(place.start + 1) } else { place.start }
+    fn place_of_nothing(&self, place: &Range<usize>) -> usize {
+        let is_indicator =
+            matches!(self.text.as_bytes().get(place.start), Some(b':' | b'-' | b'?'));
+        if is_indicator { place.start + 1 } else { place.start }
     }
 
     /// Steps over anchors and tags to what they belong to.
@@ -426,7 +459,9 @@ impl Builder<'_> {
 /// Says whether a key asks for a merge. Only the bare word does; `"<<"` is a name like any other.
 fn is_merge(key: &Yaml) -> bool {
     match key.as_scalar() {
-        Some(scalar) => scalar.style == ScalarStyle::Plain && scalar.text == "<<" && !scalar.is_text,
+        Some(scalar) => {
+            scalar.style == ScalarStyle::Plain && scalar.text == "<<" && !scalar.is_text
+        }
         None => false,
     }
 }

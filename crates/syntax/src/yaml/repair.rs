@@ -13,7 +13,7 @@
 use std::borrow::Cow;
 
 /// How many bytes repairs may read again, all in all.
-const BUDGET: usize = 16 << 20;
+const BUDGET: usize = 8 << 20;
 
 /// A text and the blanks that were added to it.
 pub(super) struct Repaired<'a> {
@@ -62,7 +62,9 @@ impl<'a> Repaired<'a> {
                 self.add(&self.lines_in_brackets(at), self.deep())
             }
             "tab cannot be used as indentation" => self.add(&[self.line_of(at)], self.deep()),
-            "invalid indentation in quoted scalar" => self.add(&self.lines_of_quoted(at), self.deep()),
+            "invalid indentation in quoted scalar" => {
+                self.add(&self.lines_of_quoted(at), self.deep())
+            }
             "comments must be separated from other tokens by whitespace" => self.add(&[at], 1),
             "':' must be followed by a valid YAML whitespace" => {
                 // The place is that of the value; the tabs stand before it.
@@ -75,7 +77,9 @@ impl<'a> Repaired<'a> {
 
     /// Adds `length` blanks at each of the places; says whether that was new.
     fn add(&mut self, places: &[usize], length: usize) -> bool {
-        let is_known = |&place: &usize| self.added.binary_search_by_key(&place, |added| added.original).is_ok();
+        let is_known = |&place: &usize| {
+            self.added.binary_search_by_key(&place, |added| added.original).is_ok()
+        };
         let new: Vec<usize> = places.iter().copied().filter(|place| !is_known(place)).collect();
         let grown = new.len().saturating_mul(length).saturating_add(self.text.len());
         if new.is_empty() || grown > self.budget {

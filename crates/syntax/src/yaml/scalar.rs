@@ -44,8 +44,11 @@ impl Scalar {
     /// Returns the boolean it stands for, if any.
     pub fn as_bool(&self) -> Option<bool> {
         match self.plain()? {
-            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Some(true),
-            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Some(false),
+            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+                Some(true)
+            }
+            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off"
+            | "OFF" => Some(false),
             _ => None,
         }
     }
@@ -53,7 +56,8 @@ impl Scalar {
     /// Returns the integer it stands for, if any: decimal, `0x`, `0b`, and octal as `0o17` or `017`.
     pub fn as_int(&self) -> Option<i64> {
         let plain = self.plain()?;
-        if !plain.starts_with(|first: char| first.is_ascii_digit() || first == '-' || first == '+') {
+        if !plain.starts_with(|first: char| first.is_ascii_digit() || first == '-' || first == '+')
+        {
             return None;
         }
         let plain = plain.replace('_', "");
@@ -78,7 +82,10 @@ impl Scalar {
     /// Returns the number it stands for, if any; integers are numbers too.
     pub fn as_float(&self) -> Option<f64> {
         if let Some(int) = self.as_int() {
-            #[expect(clippy::cast_precision_loss, reason = "a number past 2^53 is asked for as a float on purpose")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a number past 2^53 is asked for as a float on purpose"
+            )]
             return Some(int as f64);
         }
         let plain = self.plain()?;
@@ -90,7 +97,9 @@ impl Scalar {
         }
         let plain = plain.replace('_', "");
         // The standard parser also takes `inf`, `nan` and `infinity`, which are words here.
-        let is_number = plain.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+        let is_number = plain
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
         if is_number { plain.parse().ok() } else { None }
     }
 

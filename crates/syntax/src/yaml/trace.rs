@@ -92,8 +92,20 @@ impl Trace {
 
 /// Reads the scalar that starts at `start` and ends no later than `limit` a second time, and traces
 /// `value` back to it.
-pub(super) fn read(text: &str, start: usize, limit: usize, style: ScalarStyle, value: &str) -> Reading {
-    let mut reader = Reader { text, at: start, limit, value: String::with_capacity(value.len()), pieces: Vec::new() };
+pub(super) fn read(
+    text: &str,
+    start: usize,
+    limit: usize,
+    style: ScalarStyle,
+    value: &str,
+) -> Reading {
+    let mut reader = Reader {
+        text,
+        at: start,
+        limit,
+        value: String::with_capacity(value.len()),
+        pieces: Vec::new(),
+    };
     let origin = match style {
         ScalarStyle::Single | ScalarStyle::Double => start + 1,
         ScalarStyle::Plain | ScalarStyle::Literal | ScalarStyle::Folded => start,
@@ -206,7 +218,8 @@ impl<'a> Reader<'a> {
             _ => 0,
         };
         let char = if n_digits > 0 {
-            let digits = rest.get(2..2 + n_digits).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+            let digits =
+                rest.get(2..2 + n_digits).and_then(|digits| u32::from_str_radix(digits, 16).ok());
             digits.and_then(char::from_u32)
         } else {
             named_escape(kind)

@@ -1,5 +1,6 @@
 //! What a host's syslog says: SSH, mail, FTP, the firewall, the name server, and the rest of it.
 
+use super::accounts;
 use super::cast::{STAFF, port, tried_name};
 use super::{Behavior, Script, Service, Sources, Visit};
 use crate::rng::Rng;
@@ -20,12 +21,16 @@ pub(super) static SERVICE: Service = Service {
         attack(firewall_drop, (12, 40), (100, 900), Sources::V4),
         attack(router_drop, (12, 40), (100, 900), Sources::V4),
         attack(hypervisor_login, (5, 14), (900, 3500), Sources::Any),
+        attack(database_login, (4, 16), (300, 4000), Sources::Any),
+        attack(share_login, (4, 16), (300, 4000), Sources::V4),
         attack(name_query, (4, 16), (300, 3000), Sources::Any),
     ],
     innocents: &[
         attack(housekeeping, (4, 12), (60_000, 900_000), Sources::Any),
         attack(ssh_accepted, (1, 4), (60_000, 900_000), Sources::Any),
         attack(ssh_typo, (1, 3), (2000, 9000), Sources::Any),
+        attack(database_note, (1, 4), (60_000, 900_000), Sources::Any),
+        attack(share_accepted, (1, 4), (60_000, 900_000), Sources::V4),
         attack(mail_delivered, (1, 6), (1000, 60_000), Sources::Any),
         attack(imap_accepted, (1, 8), (60_000, 300_000), Sources::Any),
     ],
@@ -233,6 +238,26 @@ fn name_query(rng: &mut Rng, visit: &Visit<'_>) -> String {
         port(rng)
     );
     entry(rng, visit, "named", &message)
+}
+
+fn database_login(rng: &mut Rng, visit: &Visit<'_>) -> String {
+    let message = accounts::mysql(rng, visit);
+    entry(rng, visit, "mysql", &message)
+}
+
+fn database_note(rng: &mut Rng, visit: &Visit<'_>) -> String {
+    let message = accounts::mysql_note(rng, visit);
+    entry(rng, visit, "mysql", &message)
+}
+
+fn share_login(rng: &mut Rng, visit: &Visit<'_>) -> String {
+    let message = accounts::smb(rng, visit);
+    entry(rng, visit, "smb", &message)
+}
+
+fn share_accepted(rng: &mut Rng, visit: &Visit<'_>) -> String {
+    let message = accounts::smb_accepted(rng, visit);
+    entry(rng, visit, "smb", &message)
 }
 
 /// What the machine says to itself; no parser of the hub takes most of it.

@@ -5,9 +5,7 @@
 //!
 //! hot: benches/date.rs. Nothing allocates.
 
-use super::super::time::{
-    Civil, DateTime, OffsetStyle, days_in_month, is_leap, nanos_from_digits,
-};
+use super::super::time::{Civil, DateTime, OffsetStyle, days_in_month, is_leap, nanos_from_digits};
 use super::{Field, MONTHS, Pad, Piece, WEEKDAYS};
 
 /// What has been read so far. `None` means that the layout did not ask.
@@ -315,9 +313,8 @@ fn signed_hours(rest: &[u8]) -> Option<(i32, &[u8])> {
     let (sign, rest) = rest.split_first().filter(|(sign, _)| matches!(sign, b'+' | b'-'))?;
     let n_digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let digits = rest[..n_digits].iter();
-    let hours = digits.fold(0, |sum: i32, digit| {
-        sum.saturating_mul(10).saturating_add(i32::from(digit - b'0'))
-    });
+    let hours = digits
+        .fold(0, |sum: i32, digit| sum.saturating_mul(10).saturating_add(i32::from(digit - b'0')));
     if n_digits == 0 || hours > 23 {
         return None;
     }

@@ -188,7 +188,8 @@ impl Printer {
         };
         let prefix = if spec.sharp && base != 10 { prefix } else { "" };
         let n_zeros = min_digits.saturating_sub(digits.len());
-        let prefix = if prefix == "0" && (n_zeros > 0 || digits.starts_with('0')) { "" } else { prefix };
+        let prefix =
+            if prefix == "0" && (n_zeros > 0 || digits.starts_with('0')) { "" } else { prefix };
         let text = format!("{sign}{prefix}{}{digits}", "0".repeat(n_zeros));
         self.pad(&text, &Spec { zero: false, ..*spec });
     }

@@ -5,11 +5,7 @@
 //! as `[1]` counts within the selection from *one* element, and filters apply from left to right.
 
 use super::{Name, XmlDoc};
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 
 /// A search gives up after looking at this many elements; `//a//b//c` squares and cubes. One step
 /// from one element looks at each element of the document at most twice, so it may overshoot by
@@ -71,13 +67,13 @@ impl XmlPath {
     /// Reads a path.
     pub fn compile(path: &str) -> Result<Self, String> {
         let mut steps = Vec::new();
-        let mut rest = path.to_string();
+        let mut rest = path.to_owned();
         if rest.ends_with("//") {
             rest.push('*');
         }
         if let Some(relative) = rest.strip_prefix('/') {
             steps.push(Step { selector: Selector::Document, filters: Vec::new() });
-            rest = relative.to_string();
+            rest = relative.to_owned();
         }
         for step in split_steps(&rest) {
             steps.push(compile_step(step)?);
@@ -128,7 +124,11 @@ fn compile_step(step: &str) -> Result<Step, String> {
         filters.push(compile_filter(&inside[..end])?);
         rest = &inside[end + 1..];
     }
-    if rest.is_empty() { Ok(Step { selector, filters }) } else { Err(format!("`{rest}` is no filter")) }
+    if rest.is_empty() {
+        Ok(Step { selector, filters })
+    } else {
+        Err(format!("`{rest}` is no filter"))
+    }
 }
 
 /// Finds the bracket that ends a filter; one inside quotes does not.
@@ -149,8 +149,9 @@ fn compile_filter(filter: &str) -> Result<Filter, String> {
         Some((key, quoted)) if quoted.starts_with(['\'', '"']) => {
             let quote = if quoted.starts_with('"') { '"' } else { '\'' };
             let value = quoted[1..].strip_suffix(quote).filter(|value| !value.contains(quote));
-            let value = value.ok_or_else(|| format!("`[{filter}]` has a quote too many or too few"))?;
-            (key, Some(value.to_string()))
+            let value =
+                value.ok_or_else(|| format!("`[{filter}]` has a quote too many or too few"))?;
+            (key, Some(value.to_owned()))
         }
         _ => (filter, None),
     };

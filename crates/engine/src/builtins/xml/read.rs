@@ -1,17 +1,14 @@
 //! Reading the text of a document into its tables, in one pass.
 
 use super::{Attribute, Element, Span, XmlDoc};
-use alloc::{
-    format,
-    string::{String, ToString},
-};
+use alloc::{borrow::ToOwned, format, string::String};
 
 /// Reads `document.buffer`, which holds the text, into the empty tables.
 pub(super) fn read(document: &mut XmlDoc) -> Result<(), String> {
     // Decoded texts are appended to the buffer, and are never longer than what they are decoded
     // from; a third of what 32 bits can number leaves room for them.
     if document.text_len > (u32::MAX / 3) as usize {
-        return Err("XML document is too large".to_string());
+        return Err("XML document is too large".to_owned());
     }
     let mut reader = Reader { end: document.text_len, document, at: 0, open: 0 };
     while reader.at < reader.end {
@@ -138,7 +135,9 @@ impl Reader<'_> {
         }
         let element = self.document.element(self.open);
         let same = |a: &Span, b: &Span| self.document.slice(a) == self.document.slice(b);
-        if self.open == 0 || !same(&element.name, &name.local) || !same(&element.prefix, &name.prefix)
+        if self.open == 0
+            || !same(&element.name, &name.local)
+            || !same(&element.prefix, &name.prefix)
         {
             return Err(self.wrong("closes an element that is not open"));
         }
@@ -251,7 +250,7 @@ impl Reader<'_> {
 
     /// Reads text up to the next markup.
     fn text(&mut self) -> Result<(), String> {
-        let length = memchr::memchr(b'<', self.bytes()).unwrap_or(self.bytes().len());
+        let length = memchr::memchr(b'<', self.bytes()).unwrap_or(self.end - self.at);
         if memchr::memmem::find(&self.bytes()[..length], b"]]>").is_some() {
             return Err(self.wrong("has `]]>` outside of CDATA"));
         }
@@ -277,12 +276,12 @@ impl Reader<'_> {
         } else {
             // The second and later pieces of one text are joined at the end of the buffer. An old
             // part that is there already stays; otherwise it is copied, once per element.
-            let piece = document.slice(&span).to_string();
+            let piece = document.slice(&span).to_owned();
             document.buffer.truncate(kept);
             let start = if old.end as usize == kept && kept > document.text_len {
                 old.start
             } else {
-                let old = document.slice(&old).to_string();
+                let old = document.slice(&old).to_owned();
                 document.buffer.push_str(&old);
                 index(kept)?
             };
@@ -329,7 +328,7 @@ impl Reader<'_> {
 
     fn new_lines_into(&mut self, start: usize, end: usize) {
         let buffer = &mut self.document.buffer;
-        let piece = buffer[start..end].to_string();
+        let piece = buffer[start..end].to_owned();
         if piece.contains('\r') {
             buffer.push_str(&piece.replace("\r\n", "\n").replace('\r', "\n"));
         } else {
@@ -378,5 +377,5 @@ fn entity(name: &str) -> Option<char> {
 }
 
 fn index(at: usize) -> Result<u32, String> {
-    u32::try_from(at).map_err(|_| "XML document is too large".to_string())
+    u32::try_from(at).map_err(|_| "XML document is too large".to_owned())
 }

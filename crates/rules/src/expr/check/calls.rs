@@ -2,23 +2,27 @@
 
 use super::{Checker, Enclosing, Meaning, narrow};
 use crate::expr::ast::{Expr, Kind, Name, Span};
-use crate::expr::functions::{Function, Method};
 use crate::expr::objects::MethodSignature;
 use crate::expr::signatures::{Gives, Param, Signature, signature};
 use crate::expr::types::Type;
 use crate::expr::{ExprError, codes};
+use engine::function::{Function, Method};
 
 impl<'a> Checker<'a> {
     pub(super) fn call(&mut self, node: &'a Expr, callee: &'a Expr, arguments: &'a [Expr]) -> Type {
         match &callee.kind {
-            Kind::Name(name) => match Function::from_name(name).filter(|function| self.offers(*function)) {
-                Some(function) => self.function(node, function, &callee.span, arguments),
-                None => self.no_function(name, &callee.span, arguments),
-            },
-            Kind::Builtin(name) => match Function::from_name(&name.text).filter(|function| function.is_builtin()) {
-                Some(function) => self.function(node, function, &name.span, arguments),
-                None => self.no_builtin(name, arguments),
-            },
+            Kind::Name(name) => {
+                match Function::from_name(name).filter(|function| self.offers(*function)) {
+                    Some(function) => self.function(node, function, &callee.span, arguments),
+                    None => self.no_function(name, &callee.span, arguments),
+                }
+            }
+            Kind::Builtin(name) => {
+                match Function::from_name(&name.text).filter(|function| function.is_builtin()) {
+                    Some(function) => self.function(node, function, &name.span, arguments),
+                    None => self.no_builtin(name, arguments),
+                }
+            }
             Kind::Member { object, name, .. } => self.method(node, object, name, arguments),
             _ => {
                 self.arguments(arguments);
@@ -42,10 +46,14 @@ impl<'a> Checker<'a> {
 
     fn no_function(&mut self, name: &str, span: &Span, arguments: &'a [Expr]) -> Type {
         self.arguments(arguments);
-        let is_value = self.root(name).is_some() || self.variables.iter().any(|known| known.name.text == name);
+        let is_value =
+            self.root(name).is_some() || self.variables.iter().any(|known| known.name.text == name);
         let error = if is_value {
             let message = format!("`{name}` is not a function and cannot be called");
             ExprError::new(codes::NOT_CALLABLE, span.clone(), message)
+        } else if Function::from_name(name).is_some() {
+            let message = format!("`{name}` is offered only to the assertions of hub tests");
+            ExprError::new(codes::UNKNOWN_FUNCTION, span.clone(), message)
         } else {
             let message = format!("unknown function `{name}`");
             let offered = Function::ALL.iter().filter(|function| self.offers(**function));
@@ -71,7 +79,13 @@ impl<'a> Checker<'a> {
         self.report(error)
     }
 
-    fn function(&mut self, node: &Expr, function: Function, span: &Span, arguments: &'a [Expr]) -> Type {
+    fn function(
+        &mut self,
+        node: &Expr,
+        function: Function,
+        span: &Span,
+        arguments: &'a [Expr],
+    ) -> Type {
         self.mean(node.id, Meaning::Function(function));
         let name = function.name();
         let signature = signature(function);
@@ -108,7 +122,9 @@ impl<'a> Checker<'a> {
         let error = ExprError::new(codes::ARGUMENT_TYPE, argument.span.clone(), message);
         let error = match (param, found) {
             (Param::Str, found) if found.is_number() => error.help("convert it with `string(…)`"),
-            (Param::Int | Param::Number, Type::Str) => error.help("convert it with `int(…)` or `float(…)`"),
+            (Param::Int | Param::Number, Type::Str) => {
+                error.help("convert it with `int(…)` or `float(…)`")
+            }
             _ => error,
         };
         self.report(error);
@@ -141,10 +157,17 @@ impl<'a> Checker<'a> {
 
     // Methods.
 
-    fn method(&mut self, node: &Expr, object: &'a Expr, name: &Name, arguments: &'a [Expr]) -> Type {
+    fn method(
+        &mut self,
+        node: &Expr,
+        object: &'a Expr,
+        name: &Name,
+        arguments: &'a [Expr],
+    ) -> Type {
         let of = self.expr(object);
         let given = self.arguments(arguments);
-        if let Some(signature) = of.methods().iter().find(|known| known.method.name() == name.text) {
+        if let Some(signature) = of.methods().iter().find(|known| known.method.name() == name.text)
+        {
             self.mean(node.id, Meaning::Method(signature.method));
             self.method_arguments(signature, &name.span, arguments, &given);
             return signature.result.to_type();
@@ -192,10 +215,19 @@ fn no_method(of: &Type, name: &Name) -> ExprError {
     if is_field {
         return error.help(format!("`{}` is a field and is read without parentheses", name.text));
     }
-    error.suggest(&name.text, name.span.clone(), of.methods().iter().map(|known| known.method.name()))
+    error.suggest(
+        &name.text,
+        name.span.clone(),
+        of.methods().iter().map(|known| known.method.name()),
+    )
 }
 
-fn wrong_count(name: &str, span: &Span, signature: &Signature, arguments: &[Expr]) -> Option<ExprError> {
+fn wrong_count(
+    name: &str,
+    span: &Span,
+    signature: &Signature,
+    arguments: &[Expr],
+) -> Option<ExprError> {
     let n_given = arguments.len();
     let (least, most) = (signature.n_required, signature.params.len());
     let takes = if n_given >= least && (n_given <= most || signature.rest.is_some()) {

@@ -12,7 +12,9 @@ impl<'a> Checker<'a> {
         let found = self.expr(operand);
         let (fits, wanted, result) = match operator {
             UnaryOperator::Not => (found.may_be_bool(), "a boolean", Type::Bool),
-            UnaryOperator::Negate | UnaryOperator::Plus => (found.may_be_number(), "a number", found.clone()),
+            UnaryOperator::Negate | UnaryOperator::Plus => {
+                (found.may_be_number(), "a number", found.clone())
+            }
         };
         if fits {
             return result;
@@ -31,7 +33,9 @@ impl<'a> Checker<'a> {
                 let error = ExprError::new(codes::OPERAND_TYPE, operand.span.clone(), message);
                 let error = match found {
                     // `x == 'a' or 'b'`
-                    Type::Str => error.help("each side is an expression of its own: `x == 'a' or x == 'b'`"),
+                    Type::Str => {
+                        error.help("each side is an expression of its own: `x == 'a' or x == 'b'`")
+                    }
                     _ => error,
                 };
                 self.report(error);
@@ -81,7 +85,13 @@ impl<'a> Checker<'a> {
         result
     }
 
-    fn operation(&mut self, operator: BinaryOperator, span: &Span, one: &Type, another: &Type) -> Type {
+    fn operation(
+        &mut self,
+        operator: BinaryOperator,
+        span: &Span,
+        one: &Type,
+        another: &Type,
+    ) -> Type {
         use BinaryOperator as Op;
         let result = match operator {
             Op::Equal | Op::NotEqual => one.is_comparable(another).then_some(Type::Bool),
@@ -94,7 +104,8 @@ impl<'a> Checker<'a> {
                 (fits && another.may_be_text()).then_some(Type::Bool)
             }
             Op::Contains | Op::StartsWith | Op::EndsWith => {
-                let fit = [one, another].iter().all(|side| side.may_be_text() || **side == Type::Nil);
+                let fit =
+                    [one, another].iter().all(|side| side.may_be_text() || **side == Type::Nil);
                 fit.then_some(Type::Bool)
             }
             Op::Range => {
@@ -141,7 +152,13 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn membership(&mut self, one: &Type, another: &Type, operator_span: &Span, span: &Span) -> Type {
+    fn membership(
+        &mut self,
+        one: &Type,
+        another: &Type,
+        operator_span: &Span,
+        span: &Span,
+    ) -> Type {
         let fits = match another {
             Type::Any | Type::Nil | Type::Map(_) => true,
             Type::List(element) => one.is_comparable(element),
@@ -232,7 +249,9 @@ fn number(left: &Type, right: &Type) -> Option<Type> {
 fn sum(left: &Type, right: &Type) -> Option<Type> {
     match (left, right) {
         (Type::Str, Type::Str | Type::Any) | (Type::Any, Type::Str) => Some(Type::Str),
-        (Type::Time, Type::Duration | Type::Any) | (Type::Duration | Type::Any, Type::Time) => Some(Type::Time),
+        (Type::Time, Type::Duration | Type::Any) | (Type::Duration | Type::Any, Type::Time) => {
+            Some(Type::Time)
+        }
         (Type::Any, other) | (other, Type::Any) => other.may_be_number().then_some(Type::Any),
         _ => number(left, right),
     }
