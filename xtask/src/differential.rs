@@ -72,7 +72,7 @@ pub(crate) fn run(tree: &Tree, options: &Options) -> Result<ExitCode> {
     let hub = peer.hub()?;
     let dir = tree.cache("differential")?;
     let rules = dir.join("rules");
-    hub.install(&hub.all(), &peer.patterns_dir(), &rules)?;
+    hub.install(&hub.comparable(), &peer.patterns_dir(), &rules)?;
 
     let logs = logs(options)?;
     let work = Mutex::new(logs.into_iter());

@@ -297,7 +297,7 @@ mod tests {
         let mut bytes = gzip.finish().unwrap();
         bytes.extend(bytes.clone());
         let (found, _) = lines(io::Cursor::new(bytes.clone()), STAMP);
-        assert_eq!(found, [b"one", b"two", b"one", b"two"].map(|line: &[u8]| line.to_vec()));
+        assert_eq!(found, ["one", "two", "one", "two"].map(|line| line.as_bytes().to_vec()));
 
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("damaged.gz");

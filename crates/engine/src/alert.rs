@@ -80,7 +80,7 @@ fn alert_event(event: &Snapshot, pool: &Pool) -> AlertEvent {
         .collect();
     let timestamp = match event.get(known::MARSHALED_TIME, pool) {
         Some(text) if !text.is_empty() => text.to_owned(),
-        _ => crate::builtins::time::format_rfc3339_nano(event.time.into()),
+        _ => crate::builtins::rfc3339::format_rfc3339_nano(event.time.into()),
     };
     AlertEvent { timestamp, meta }
 }

@@ -9,7 +9,7 @@
 //! down to what a date may leave out.
 //!
 //! Reading order: [`text`], [`glob`], [`url`], [`net`], [`kv`]; [`number`], [`sprintf`]; [`time`],
-//! [`layout`], [`parse_date`], [`duration`]; [`json`], [`json_path`]; [`xml`].
+//! [`rfc3339`], [`layout`], [`parse_date`], [`duration`]; [`json`], [`json_path`]; [`xml`].
 
 pub mod duration;
 pub mod glob;
@@ -20,6 +20,7 @@ pub mod layout;
 pub mod net;
 pub mod number;
 pub mod parse_date;
+pub mod rfc3339;
 pub mod sprintf;
 pub mod text;
 pub mod time;

@@ -5,7 +5,7 @@
 //! shows in `evt.Overflow.Sources` too, while the key stays (spec §4, aliasing).
 
 use crate::builtins::duration::format_duration;
-use crate::builtins::time::{format_rfc3339_nano, write_go_string};
+use crate::builtins::rfc3339::{format_rfc3339_nano, write_go_string};
 use crate::value::{Map, Missing, ObjectKind, Value};
 use alloc::{
     borrow::ToOwned, boxed::Box, collections::BTreeMap, format, string::String, sync::Arc,

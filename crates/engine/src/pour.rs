@@ -6,7 +6,7 @@
 
 use crate::alert;
 use crate::bucket::{Bucket, bayes};
-use crate::builtins::time::{format_rfc3339_nano, parse_rfc3339};
+use crate::builtins::rfc3339::{format_rfc3339_nano, parse_rfc3339};
 use crate::eval::{Cx, Roots, Scratch};
 use crate::event::{Event, Snapshot};
 use crate::outside::Outside;

@@ -385,7 +385,7 @@ fn write_overflow(field: OverflowField, text: String, cx: &mut Cx<'_>) {
         OverflowField::ScenarioHash => overflow.alert.scenario_hash = text,
         OverflowField::ScenarioVersion => overflow.alert.scenario_version = text,
         OverflowField::StartAt | OverflowField::StopAt => {
-            let Some(time) = crate::builtins::time::parse_rfc3339(&text) else { return };
+            let Some(time) = crate::builtins::rfc3339::parse_rfc3339(&text) else { return };
             if field == OverflowField::StartAt {
                 overflow.alert.start_at = time.into();
             } else {

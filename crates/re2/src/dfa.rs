@@ -42,8 +42,9 @@ pub(crate) struct Dfa {
     /// Bytes the tables may take before they are cleared.
     limit: usize,
 
-    /// The edges of all states, `stride` for each: one per byte class and one for the end. A state
-    /// is known by the index of its first edge, its row.
+    /// The edges of all states, `stride` for each: one per byte class, one for the end, and in
+    /// place of a last one the index of the state and its run. A state is known by the index of its
+    /// first edge, its row.
     table: Vec<Edge>,
     stride: usize,
     states: Vec<State>,
@@ -112,20 +113,18 @@ struct State {
     first_thread: u32,
     n_threads: u32,
     behind: u8,
-    run: Run,
 }
 
-/// Whether a state can run through bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Run {
-    /// Not examined: no byte is known that keeps the state.
-    Unknown,
-    No,
-    /// By [`Dfa::skips`].
-    Loop(u32),
-    /// To the next occurrence of the regex's literal prefix.
-    Prefix,
-}
+/// The run of a state is its index in [`Dfa::skips`], or one of these.
+///
+/// The state was not examined: no byte is known that keeps it.
+const RUN_UNKNOWN: u32 = u32::MAX;
+
+/// The state has no run.
+const RUN_NONE: u32 = u32::MAX - 1;
+
+/// The state waits for the next occurrence of the literal prefix.
+const RUN_PREFIX: u32 = u32::MAX - 2;
 
 /// How a state runs through the bytes that keep it.
 #[derive(Clone, Debug)]
@@ -134,6 +133,10 @@ struct Loop {
     /// The trail of each byte of the run. Its threads never move; if it is not [`UNCHANGED`], it
     /// has a match.
     trail: u32,
+}
+
+impl State {
+    const NONE: Self = Self { first_thread: 0, n_threads: 0, behind: 0 };
 }
 
 impl Dfa {
@@ -146,7 +149,7 @@ impl Dfa {
     ) -> Self {
         let mut dfa = Self {
             closure: Closure::new(&program),
-            stride: program.end_class() + 1,
+            stride: program.end_class() + 2,
             n_slots,
             floating,
             has_prefix,
@@ -195,8 +198,7 @@ impl Dfa {
         self.trail_index.clear();
         self.closure.lists.clear();
         // Row 0 is no state: 0 stands for "none" in `starts`, and so does trail 0 on an edge.
-        self.push_row();
-        self.states.push(State { first_thread: 0, n_threads: 0, behind: 0, run: Run::No });
+        self.push_state(State::NONE, RUN_NONE);
         self.trails.push(Step { parent: 0, slots: 0 });
     }
 
@@ -232,8 +234,12 @@ impl Dfa {
     }
 
     fn state(&self, row: u32) -> State {
-        let none = State { first_thread: 0, n_threads: 0, behind: 0, run: Run::No };
-        self.states.get(row as usize / self.stride).copied().unwrap_or(none)
+        let index = self.table.get(row as usize + self.stride - 1).map_or(0, |last| last.next);
+        self.states.get(index as usize).copied().unwrap_or(State::NONE)
+    }
+
+    fn run_of(&self, row: u32) -> u32 {
+        self.table.get(row as usize + self.stride - 1).map_or(RUN_NONE, |last| last.trail)
     }
 
     fn threads_of(&self, state: State) -> &[InstId] {
@@ -249,7 +255,7 @@ impl Dfa {
         let keeps = self.keeps_threads(state);
         if !self.closure.threads.is_empty() {
             edge.next = self.state_of_closure(byte.map_or(0, behind_after));
-            if edge.next == row && keeps && self.state(row).run == Run::Unknown {
+            if edge.next == row && keeps && self.run_of(row) == RUN_UNKNOWN {
                 let matched = self.closure.matched;
                 self.examine(row, matched);
                 // That took other steps; back to this one.
@@ -264,7 +270,7 @@ impl Dfa {
             edge.next |= flag::MATCH;
         }
         if edge.next & flag::DEAD == 0
-            && !matches!(self.state(edge.next & flag::ROW).run, Run::Unknown | Run::No)
+            && !matches!(self.run_of(edge.next & flag::ROW), RUN_UNKNOWN | RUN_NONE)
         {
             edge.next |= flag::SKIP;
         }
@@ -312,7 +318,7 @@ impl Dfa {
             }
         }
         let run = match Skip::if_long(&kept) {
-            None => Run::No,
+            None => RUN_NONE,
             Some(skip) => {
                 let mut trail = UNCHANGED;
                 if matched.is_some() {
@@ -323,11 +329,11 @@ impl Dfa {
                     trail = self.trail_of_closure();
                 }
                 self.skips.push(Loop { skip, trail });
-                Run::Loop(u32::try_from(self.skips.len() - 1).unwrap_or(u32::MAX))
+                u32::try_from(self.skips.len() - 1).unwrap_or(RUN_NONE)
             }
         };
-        if let Some(state) = self.states.get_mut(row as usize / self.stride) {
-            state.run = run;
+        if let Some(last) = self.table.get_mut(row as usize + self.stride - 1) {
+            last.trail = run;
         }
     }
 
@@ -346,7 +352,6 @@ impl Dfa {
         let behind = self.needed(behind);
         let list = &self.closure.threads;
         let hash = self.hasher.hash_one((behind, list));
-        let stride = self.stride;
         let known = self.state_index.find(hash, |&row| {
             let state = self.state(row);
             state.behind == behind && self.threads_of(state) == list
@@ -357,22 +362,26 @@ impl Dfa {
         let first_thread = u32::try_from(self.threads.len()).unwrap_or(u32::MAX);
         let n_threads = u32::try_from(list.len()).unwrap_or(u32::MAX);
         let waits = matches!(**list, [RESTART]) && self.has_prefix;
-        let run = if waits { Run::Prefix } else { Run::Unknown };
+        let run = if waits { RUN_PREFIX } else { RUN_UNKNOWN };
         self.threads.extend_from_slice(list);
-        self.states.push(State { first_thread, n_threads, behind, run });
-        let row = self.push_row();
-        let Self { state_index, states, threads, hasher, .. } = self;
+        let row = self.push_state(State { first_thread, n_threads, behind }, run);
+        let stride = self.stride;
+        let Self { state_index, table, states, threads, hasher, .. } = self;
         state_index.insert_unique(hash, row, |&row| {
-            let State { first_thread, n_threads, behind, .. } = states[row as usize / stride];
+            let index = table[row as usize + stride - 1].next;
+            let State { first_thread, n_threads, behind } = states[index as usize];
             hasher.hash_one((behind, program::span(threads, first_thread, n_threads)))
         });
         row
     }
 
-    fn push_row(&mut self) -> u32 {
+    fn push_state(&mut self, state: State, run: u32) -> u32 {
         let row = self.table.len();
         let unknown = Edge { next: flag::UNKNOWN, trail: UNCHANGED };
-        self.table.resize(row + self.stride, unknown);
+        self.table.resize(row + self.stride - 1, unknown);
+        let index = u32::try_from(self.states.len()).unwrap_or(0);
+        self.table.push(Edge { next: index, trail: run });
+        self.states.push(state);
         // `is_full` keeps rows below the flags.
         u32::try_from(row).unwrap_or(0)
     }

@@ -73,6 +73,16 @@ impl core::error::Error for SyntaxError {}
 ///
 /// Returns the first mistake of the pattern. Look-around and back-references are mistakes: they
 /// cannot be matched in linear time.
+///
+/// # Examples
+///
+/// ```
+/// assert!(re2::parse(r"[[]%{x}\Q(\E").is_ok());
+///
+/// let error = re2::parse("a(?=b)").expect_err("look-around");
+/// assert_eq!(error.message, "look-around is not supported: `(?=`");
+/// assert_eq!((error.start, error.end), (1, 4));
+/// ```
 pub fn parse(pattern: &str) -> Result<Hir, SyntaxError> {
     if pattern.len() > MAX_PATTERN_LEN {
         let message = format!("the pattern is longer than {MAX_PATTERN_LEN} bytes");
@@ -161,7 +171,7 @@ impl<'p> Parser<'p> {
                     }
                     None => self.next_literal()?,
                 },
-                '\\' => self.backslash(start)?,
+                '\\' => self.backslash()?,
                 _ => self.next_literal()?,
             }
         }
@@ -300,8 +310,8 @@ impl<'p> Parser<'p> {
         Ok(())
     }
 
-    /// Reads what starts with a backslash, at `start`, outside a class.
-    fn backslash(&mut self, start: usize) -> Result<(), SyntaxError> {
+    /// Reads what starts with a backslash, outside a class.
+    fn backslash(&mut self) -> Result<(), SyntaxError> {
         let look = match self.scanner.peek_second() {
             Some('A') => Some(Look::Start),
             Some('z') => Some(Look::End),
@@ -328,7 +338,7 @@ impl<'p> Parser<'p> {
             Some(c) => self.literal(c),
             // `\x{D800}` is a legal way to write a character that no text contains.
             None => {
-                debug_assert!((0xD800..0xE000).contains(&code), "bad code point at {start}");
+                debug_assert!((0xD800..0xE000).contains(&code), "no code point: {code:#x}");
                 self.push(Node::new(Hir::fail()))
             }
         }

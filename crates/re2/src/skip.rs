@@ -56,6 +56,7 @@ impl Skip {
     /// The first position from `at` on whose byte is not skipped; the end if there is none.
     ///
     /// hot: examples/bench.rs
+    #[inline]
     pub(crate) fn end(&self, text: &[u8], at: usize) -> usize {
         let rest = text.get(at..).unwrap_or(&[]);
         let n = match *self {

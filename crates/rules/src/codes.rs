@@ -19,6 +19,8 @@ syntax::registry! {
     BAD_TARGET = "R0116", "a static assigns to something that is not a text of the event";
     UNKNOWN_METHOD = "R0117", "a static calls a method that does not exist";
     SAME_NAME = "R0118", "two scenarios have the same name";
+    MISSING_DATA = "R0119", "a data file that a rule consults is missing";
+    BAD_DATA = "R0120", "a data file cannot be used";
     UNKNOWN_GROK = "R0301", "a grok refers to a pattern that is not defined before it";
     BROKEN_GROK = "R0302", "a grok refers to a pattern whose definition is wrong";
     HUGE_GROK = "R0303", "a grok becomes too large a regular expression";

@@ -3,7 +3,7 @@
 //! Text becomes checked items, items become a program; every mistake on the way is reported at its
 //! place and the rest is kept (I3, I14). No file is read here: the edge hands over texts.
 //!
-//! Reading order: [`SourceFile`], [`check`], [`item`], [`grok`], [`codes`].
+//! Reading order: [`SourceFile`], [`check`], [`item`], [`grok`], [`expr`], [`codes`].
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,12 @@ mod reader;
 
 pub mod grok;
 
+pub mod expr;
+
 pub mod codes;
 
+mod lower;
+
 pub use item::read::{Checked, check};
+pub use lower::{Compiled, NodeSource, Options, ReadData, compile, compile_expr};
 pub use source::{FileKind, Origin, SourceFile};

@@ -25,9 +25,9 @@ pub struct Plan {
     pub start: Moment,
     /// How long they last, quiet tail included.
     pub n_hours: u64,
-    /// How many attackers visit each log.
+    /// How many attackers visit each log; one in which many services write is visited by more.
     pub n_attackers: u64,
-    /// How many innocents do.
+    /// How many innocents do, likewise.
     pub n_innocents: u64,
 }
 
@@ -111,15 +111,19 @@ struct Service {
 /// The last part of each log is quiet, so that no bucket overflows while a reader shuts down.
 const QUIET_TAIL_MILLIS: u64 = 600_000;
 
+/// A log with more ways to attack than this gets more visitors, or each way would be seen too rarely.
+const USUAL_ATTACKS: u64 = 6;
+
 fn write(plan: &Plan, service: &Service) -> Log {
     let mut rng = Rng::for_part(plan.seed, service.kind);
     let span = plan.n_hours.saturating_mul(3_600_000).saturating_sub(QUIET_TAIL_MILLIS).max(1);
     let mut lines: Vec<(Moment, String)> = Vec::new();
-    for _ in 0..plan.n_innocents {
+    let share = (service.attacks.len() as u64).div_ceil(USUAL_ATTACKS);
+    for _ in 0..plan.n_innocents.saturating_mul(share) {
         let source = |rng: &mut Rng, sources| cast::innocent(rng, sources == Sources::V4);
         visit(&mut rng, plan.start, span, service.innocents, source, &mut lines);
     }
-    for _ in 0..plan.n_attackers {
+    for _ in 0..plan.n_attackers.saturating_mul(share) {
         let source = |rng: &mut Rng, sources| cast::attacker(rng, sources == Sources::V4);
         visit(&mut rng, plan.start, span, service.attacks, source, &mut lines);
     }

@@ -154,20 +154,32 @@ impl Follow {
         &self.file
     }
 
-    /// Whether `copy` begins as this file did when it was last read. What the file holds now does
-    /// not matter: it may have been truncated since the copy was made.
+    /// Whether `copy` holds what this file held when it was last read, and nothing else. What the
+    /// file holds now does not matter: it may have been truncated since the copy was made.
     pub(super) fn resembles(&self, copy: &File) -> Likeness {
+        self.compare(copy).unwrap_or(Likeness::Different)
+    }
+
+    fn compare(&self, copy: &File) -> io::Result<Likeness> {
         if self.head.is_empty() {
-            return Likeness::Different;
+            return Ok(Likeness::Different);
         }
-        let Ok(theirs) = start(copy, to_u64(self.head.len())) else { return Likeness::Different };
-        if theirs == self.head {
-            Likeness::Same
-        } else if self.head.starts_with(&theirs) {
-            Likeness::TooShort
-        } else {
-            Likeness::Different
+        let head = start(copy, to_u64(self.head.len()))?;
+        if !self.head.starts_with(&head) {
+            return Ok(Likeness::Different);
         }
+        let len = copy.metadata()?.len();
+        if len < self.consumed.offset {
+            return Ok(Likeness::TooShort);
+        }
+        if !holds(copy, &self.consumed) {
+            return Ok(Likeness::Different);
+        }
+        // Two logs that begin with the same header part ways later.
+        let own_len = self.file.metadata()?.len();
+        let same = !holds(&self.file, &self.consumed)
+            || (own_len >= len && before(&self.file, len, TAIL)? == before(copy, len, TAIL)?);
+        Ok(if same { Likeness::Same } else { Likeness::Different })
     }
 
     /// What to remember of this file.

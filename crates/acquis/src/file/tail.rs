@@ -18,7 +18,7 @@ use super::{
     config::FileConfig,
     follow::{
         CHUNK, FileId, Follow, FollowId, Likeness, Opening, Place, PourLimits, Poured, end_mark,
-        mark_at,
+        holds, mark_at,
     },
     glob::{Found, Glob, is_compressed},
     rotate,
@@ -34,7 +34,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    fs::{self, File},
+    fs::{self, File, Metadata},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
@@ -65,7 +65,7 @@ pub(super) struct Tailer<'a> {
     files: Vec<Follow>,
     n_followed: u64,
     /// Copies of files in `files` that match a pattern; reading them would repeat lines.
-    copies: HashMap<FileId, PathBuf>,
+    copies: HashMap<FileId, Twin>,
     dirs: BTreeSet<PathBuf>,
     batch: Batch,
     ledger: Ledger<Vec<(FollowId, Mark)>>,
@@ -78,6 +78,15 @@ pub(super) struct Tailer<'a> {
     frozen_told: bool,
     unreadable: HashSet<PathBuf>,
     throttle: Throttle,
+}
+
+/// A copy of a followed file.
+struct Twin {
+    path: PathBuf,
+    /// Whose, if that is still known.
+    of: Option<FollowId>,
+    /// Its end when it was recognized.
+    mark: Mark,
 }
 
 /// What a directory scan may assume about files it has not seen.
@@ -191,7 +200,8 @@ impl<'a> Tailer<'a> {
             };
             if position.copy {
                 if let Ok(metadata) = moved.file.metadata() {
-                    self.copies.insert(FileId::of(&metadata), moved.path);
+                    let twin = Twin { path: moved.path, of: None, mark: position.mark };
+                    self.copies.insert(FileId::of(&metadata), twin);
                 }
                 continue;
             }
@@ -260,23 +270,25 @@ impl<'a> Tailer<'a> {
         {
             warn!(n, "too many directory entries, some files may be overlooked");
         }
+        let mut present = Vec::new();
         for path in &found.files {
-            if wanted(self.config, path) {
-                self.meet(path, unknown);
+            if wanted(self.config, path)
+                && let Ok(metadata) = fs::metadata(path)
+            {
+                present.push((path.as_path(), metadata));
             }
         }
+        self.check_copies(&present);
+        for (path, metadata) in &present {
+            self.meet(path, metadata, unknown);
+        }
         self.unreadable.retain(|path| found.files.contains(path));
-        // The number of a deleted copy may come back as that of a new log.
-        self.copies.retain(|id, path| {
-            fs::metadata(path).is_ok_and(|metadata| FileId::of(&metadata) == *id)
-        });
         self.dirs = found.dirs;
     }
 
     /// Deals with a matching path: known under this name, known under another, or new.
-    fn meet(&mut self, path: &Path, unknown: &Unknown<'_>) {
-        let Ok(metadata) = fs::metadata(path) else { return };
-        let id = FileId::of(&metadata);
+    fn meet(&mut self, path: &Path, metadata: &Metadata, unknown: &Unknown<'_>) {
+        let id = FileId::of(metadata);
         if let Some(follow) = self.files.iter_mut().find(|follow| follow.file_id == id) {
             if follow.place != Place::AtPath {
                 follow.place = Place::AtPath;
@@ -284,8 +296,7 @@ impl<'a> Tailer<'a> {
             }
             return;
         }
-        if let Some(known) = self.copies.get_mut(&id) {
-            known.clone_from(&path.to_path_buf());
+        if self.copies.contains_key(&id) {
             return;
         }
         let file = match File::open(path) {
@@ -293,18 +304,24 @@ impl<'a> Tailer<'a> {
             Err(error) => return self.complain(path, &error),
         };
         if matches!(unknown, Unknown::New | Unknown::SinceSaved(_)) {
-            match self.likeness(path, &file) {
+            let (likeness, of) = self.likeness(path, &file);
+            match likeness {
                 Likeness::Different => {}
                 Likeness::Same => {
                     info!(path = %path.display(), "a copy of a file that is followed, left alone");
-                    self.copies.insert(id, path.to_path_buf());
+                    match mark_at(&file, metadata.len()) {
+                        Ok(mark) => {
+                            self.copies.insert(id, Twin { path: path.to_path_buf(), of, mark });
+                        }
+                        Err(error) => self.complain(path, &error),
+                    }
                     self.moved = true;
                     return;
                 }
                 Likeness::TooShort => {
                     // A copy being made, or a new file: the next scan knows more. A file without
                     // any content loses nothing by waiting.
-                    let waited = metadata.len() > 0 && self.is_older(path, &metadata);
+                    let waited = metadata.len() > 0 && self.is_older(metadata);
                     if !waited {
                         self.scan_wanted = true;
                         return;
@@ -316,7 +333,7 @@ impl<'a> Tailer<'a> {
             Unknown::Old => false,
             Unknown::New => true,
             Unknown::SinceSaved(saved) => {
-                is_new_since(saved, path, &metadata, &self.config.patterns)
+                is_new_since(saved, path, metadata, &self.config.patterns)
             }
         };
         let mark = if from_start { Ok(Mark::START) } else { end_mark(&file, self.config.max_line) };
@@ -335,24 +352,41 @@ impl<'a> Tailer<'a> {
         }
     }
 
-    /// Whether `file`, new at `path`, begins like a file that stays in place: a copy of it.
-    fn likeness(&self, path: &Path, file: &File) -> Likeness {
+    /// Whether `file`, new at `path`, is a copy of one that is followed, and of which.
+    fn likeness(&self, path: &Path, file: &File) -> (Likeness, Option<FollowId>) {
         let mut likeness = Likeness::Different;
         for follow in &self.files {
-            if follow.place != Place::AtPath || !rotate::is_related(path, &follow.path) {
+            if !rotate::is_related(path, &follow.origin) {
                 continue;
             }
             match follow.resembles(file) {
                 Likeness::Different => {}
-                Likeness::Same => return Likeness::Same,
+                Likeness::Same => return (Likeness::Same, Some(follow.id)),
                 Likeness::TooShort => likeness = Likeness::TooShort,
             }
         }
-        likeness
+        (likeness, None)
+    }
+
+    /// Forgets copies that are gone, or turned out to be logs of their own.
+    fn check_copies(&mut self, present: &[(&Path, Metadata)]) {
+        let files = &self.files;
+        self.copies.retain(|id, twin| {
+            let Some((path, _)) = present.iter().find(|(_, metadata)| FileId::of(metadata) == *id)
+            else {
+                return false;
+            };
+            twin.path = path.to_path_buf();
+            let Ok(file) = File::open(path) else { return true };
+            let original = files.iter().find(|follow| Some(follow.id) == twin.of);
+            // The number of a deleted copy may have come back as that of a new log.
+            holds(&file, &twin.mark)
+                && original.is_none_or(|follow| follow.resembles(&file) != Likeness::Different)
+        });
     }
 
     /// Whether nothing was written to the file for some time, by the file system's own clock.
-    fn is_older(&self, path: &Path, metadata: &fs::Metadata) -> bool {
+    fn is_older(&self, metadata: &Metadata) -> bool {
         let Ok(modified) = metadata.modified() else { return true };
         let Ok(since_epoch) = modified.duration_since(UNIX_EPOCH) else { return true };
         let now = self.context.clock.now().unix_nanos();
@@ -361,9 +395,7 @@ impl<'a> Tailer<'a> {
         // A copy that keeps the original's dates is old from the start, so the age of the inode
         // counts as well.
         let changed = metadata.ctime().saturating_mul(1_000_000_000);
-        let older = now.saturating_sub(then.max(changed)) > idle;
-        tracing::trace!(path = %path.display(), older, "short file with a familiar start");
-        older
+        now.saturating_sub(then.max(changed)) > idle
     }
 
     /// Notices files that are no longer where they were.
@@ -583,7 +615,13 @@ impl<'a> Tailer<'a> {
         if !std::mem::take(&mut self.moved) {
             return;
         }
-        let copies = self.copies.iter().filter_map(|(id, path)| copy_position(*id, path));
+        let copies = self.copies.iter().map(|(id, twin)| FilePosition {
+            path: StoredPath::new(&twin.path),
+            dev: id.dev,
+            ino: id.ino,
+            mark: twin.mark,
+            copy: true,
+        });
         let mut copies: Vec<_> = copies.collect();
         copies.sort_unstable_by_key(|position| (position.dev, position.ino));
         let files = self.files.iter().map(Follow::position).chain(copies).collect();
@@ -632,7 +670,7 @@ fn wanted(config: &FileConfig, path: &Path) -> bool {
 fn is_new_since(
     saved: &FilePositions,
     path: &Path,
-    metadata: &fs::Metadata,
+    metadata: &Metadata,
     patterns: &[String],
 ) -> bool {
     if saved.files.iter().any(|position| position.path.to_path() == path) {
@@ -650,15 +688,4 @@ fn is_new_since(
         born.saturating_add(1_000_000_000) >= saved.scanned_at
     });
     watched && after
-}
-
-fn copy_position(id: FileId, path: &Path) -> Option<FilePosition> {
-    let file = File::open(path).ok()?;
-    let metadata = file.metadata().ok()?;
-    if FileId::of(&metadata) != id {
-        return None;
-    }
-    let mark = mark_at(&file, metadata.len()).ok()?;
-    let path = StoredPath::new(path);
-    Some(FilePosition { path, dev: id.dev, ino: id.ino, mark, copy: true })
 }

@@ -38,7 +38,7 @@ pub(super) struct Changes {
 impl Changes {
     /// Anything may have changed.
     pub(super) fn everything() -> Self {
-        Self { everything: true, ..Self::default() }
+        Self { everything: true, rescan: true, ..Self::default() }
     }
 
     /// Whether the file at `path` may have changed.

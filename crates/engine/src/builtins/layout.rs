@@ -10,7 +10,8 @@
 
 mod read;
 
-use super::time::{Civil, DateTime, OffsetStyle, write_nanos, write_offset, write_two, write_year};
+use super::rfc3339::{OffsetStyle, write_nanos, write_offset, write_two, write_year};
+use super::time::{Civil, DateTime};
 use alloc::{string::String, vec::Vec};
 
 pub(super) use read::parse_pieces;
@@ -133,7 +134,16 @@ impl GoLayout {
     /// Reads a date that fills the whole text. A layout without a year gives year 0, one without an
     /// offset gives UTC.
     pub fn parse(&self, text: &str) -> Option<DateTime> {
-        parse_pieces(&self.pieces, text)
+        parse_pieces(&self.pieces, text, || 0)
+    }
+
+    /// Reads a date as [`Self::parse`] does, but one in year 0 is given another year.
+    pub(super) fn parse_with_year(
+        &self,
+        text: &str,
+        year: impl FnOnce() -> i64,
+    ) -> Option<DateTime> {
+        parse_pieces(&self.pieces, text, year)
     }
 
     /// Reads a date as [`Self::parse`] does, but one without any zone is at `offset`.

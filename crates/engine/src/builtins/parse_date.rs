@@ -4,11 +4,13 @@
 //! `01/02/2024` means. Most of them cannot fit for a reason that the first five bytes show; those
 //! are skipped, which changes nothing but the time it takes.
 //!
-//! INVARIANT: each table below holds, in order, every standard layout that can fit the texts it is
-//! chosen for. A test compares the outcome with trying all of them in order.
+//! INVARIANT: each table below holds every standard layout that can fit the texts it is chosen for,
+//! and at most one of them fits any one text, so the common ones may come first. A test compares the
+//! outcome with trying all layouts in order.
 
 use super::layout::{Field, GoLayout, Pad, Piece, Separator, parse_pieces};
-use super::time::{self, DateTime, OffsetStyle};
+use super::rfc3339::{self, OffsetStyle};
+use super::time::DateTime;
 use alloc::string::String;
 
 use Piece::{Field as F, Literal as L};
@@ -158,9 +160,9 @@ const BY_NAME: &[Layout] = &[ANSI_C, SYSLOG, APACHE_ERROR];
 /// For `2006-…T…`
 const BY_DASH_T: &[Layout] = &[RFC3339, ISO_NO_ZONE];
 /// For `2006-…` otherwise.
-const BY_DASH: &[Layout] = &[GO_STRING, DASH_DATE, DASH_MINUTE, DASH_SECOND];
+const BY_DASH: &[Layout] = &[DASH_SECOND, GO_STRING, DASH_DATE, DASH_MINUTE];
 /// For `2006/…`
-const BY_SLASH: &[Layout] = &[SLASH_DATE, SLASH_MINUTE, SLASH_SECOND];
+const BY_SLASH: &[Layout] = &[SLASH_SECOND, SLASH_DATE, SLASH_MINUTE];
 /// For two digits and a slash.
 const BY_DAY_SLASH: &[Layout] = &[COMMON_LOG, AMERICAN];
 /// For two digits and a dash.
@@ -177,12 +179,13 @@ pub fn parse_date(text: &str, layout: Option<&GoLayout>, now: DateTime) -> Optio
     if text.is_empty() {
         return None;
     }
+    let year = || now.at_offset(0).civil().year;
     if let Some(layout) = layout
-        && let Some(time) = layout.parse(text).and_then(|time| usable(time, now))
+        && let Some(time) = layout.parse_with_year(text, year).filter(is_usable)
     {
         return Some(time);
     }
-    standard(text, now).or_else(|| parse_unix(text, now.offset()))
+    standard(text, year).or_else(|| parse_unix(text, now.offset()))
 }
 
 /// Appends what `MarshaledTime` holds for a text: its date in RFC 3339, or `now` in UTC. Returns the
@@ -194,7 +197,7 @@ pub fn parse_date_into(
     out: &mut String,
 ) -> Option<DateTime> {
     let time = parse_date(text, layout, now);
-    time::write_rfc3339_nano(time.unwrap_or_else(|| now.at_offset(0)), out);
+    rfc3339::write_rfc3339_nano(time.unwrap_or_else(|| now.at_offset(0)), out);
     time
 }
 
@@ -209,10 +212,10 @@ pub fn parse_unix(text: &str, offset: i32) -> Option<DateTime> {
 
 /// Returns what `ParseUnix` gives: RFC 3339, or nothing for what is no positive number.
 pub fn parse_unix_text(text: &str, offset: i32) -> String {
-    parse_unix(text, offset).map(time::format_rfc3339).unwrap_or_default()
+    parse_unix(text, offset).map(rfc3339::format_rfc3339).unwrap_or_default()
 }
 
-fn standard(text: &str, now: DateTime) -> Option<DateTime> {
+fn standard(text: &str, year: impl Fn() -> i64) -> Option<DateTime> {
     let bytes = text.as_bytes();
     let layouts = match (bytes.first()?, bytes.get(2), bytes.get(4)) {
         (b'A'..=b'Z' | b'a'..=b'z', ..) => BY_NAME,
@@ -220,30 +223,23 @@ fn standard(text: &str, now: DateTime) -> Option<DateTime> {
         (_, Some(b'-'), _) => BY_DAY_DASH,
         (_, _, Some(b'/')) => BY_SLASH,
         (_, _, Some(b'-')) if bytes.get(10) == Some(&b'T') => {
-            if let Some(time) = time::parse_rfc3339(text).and_then(|time| usable(time, now)) {
-                return Some(time);
+            // Year 0 takes the slower way, which replaces it.
+            let time = rfc3339::parse_rfc3339(text).filter(is_usable);
+            if time.is_some() && !text.starts_with("0000") {
+                return time;
             }
             BY_DASH_T
         }
         (_, _, Some(b'-')) => BY_DASH,
         _ => return None,
     };
-    layouts.iter().find_map(|layout| parse_pieces(layout, text).and_then(|time| usable(time, now)))
+    layouts.iter().find_map(|layout| parse_pieces(layout, text, &year).filter(is_usable))
 }
 
-/// Completes a date that has no year. Refuses what cannot be written in RFC 3339, and Go's zero
-/// time, which upstream takes for a failure.
-fn usable(time: DateTime, now: DateTime) -> Option<DateTime> {
-    if time.is_zero() {
-        return None;
-    }
-    let time = if time.civil().year == 0 {
-        time.add_date(now.at_offset(0).civil().year, 0, 0)
-    } else {
-        time
-    };
-    let year_fits = (0..=9999).contains(&time.civil().year);
-    (year_fits && time.offset().abs() < 24 * 3600).then_some(time)
+/// Refuses what RFC 3339 cannot write, which only an offset of a day can be, and Go's zero time,
+/// which upstream takes for a failure.
+fn is_usable(time: &DateTime) -> bool {
+    !time.is_zero() && time.offset().abs() < 24 * 3600
 }
 
 /// Reads a date for the language's `date()`: in the layout given, else in one of a few common ones.

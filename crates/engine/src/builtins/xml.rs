@@ -110,6 +110,11 @@ impl XmlDoc {
         self.buffer.get(span.start as usize..span.end as usize).unwrap_or("")
     }
 
+    /// Compares without looking for the boundaries of characters.
+    fn is(&self, span: &Span, text: &str) -> bool {
+        self.buffer.as_bytes().get(span.start as usize..span.end as usize) == Some(text.as_bytes())
+    }
+
     fn element(&self, id: u32) -> &Element {
         &self.elements[id as usize]
     }
@@ -132,15 +137,13 @@ impl XmlDoc {
 
     fn has_name(&self, id: u32, name: &Name) -> bool {
         let element = self.element(id);
-        name.matches(self.slice(&element.prefix), self.slice(&element.name))
+        name.matches(self, &element.prefix, &element.name)
     }
 
     fn attribute(&self, id: u32, name: &Name) -> Option<&Attribute> {
         let range = &self.element(id).attributes;
         let attributes = self.attributes.get(range.start as usize..range.end as usize)?;
-        attributes.iter().find(|attribute| {
-            name.matches(self.slice(&attribute.prefix), self.slice(&attribute.name))
-        })
+        attributes.iter().find(|found| name.matches(self, &found.prefix, &found.name))
     }
 }
 
@@ -157,8 +160,9 @@ impl Name {
         Self { prefix: prefix.to_owned(), local: local.to_owned() }
     }
 
-    fn matches(&self, prefix: &str, local: &str) -> bool {
-        self.local == local && (self.prefix.is_empty() || self.prefix == prefix)
+    fn matches(&self, document: &XmlDoc, prefix: &Span, local: &Span) -> bool {
+        document.is(local, &self.local)
+            && (self.prefix.is_empty() || document.is(prefix, &self.prefix))
     }
 }
 

@@ -56,7 +56,7 @@ impl Cx<'_> {
             Value::Text(text) => Json::Text(self.str(text).to_owned()),
             Value::Bytes(bytes) => Json::Text(crate::builtins::url::base64_encode(bytes)),
             Value::Time(time) => {
-                Json::Text(crate::builtins::time::format_rfc3339_nano((*time).into()))
+                Json::Text(crate::builtins::rfc3339::format_rfc3339_nano((*time).into()))
             }
             Value::List(items) => Json::List(items.iter().map(|item| self.json(item)).collect()),
             Value::Map(map) => Json::Map(

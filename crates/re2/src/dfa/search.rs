@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use memchr::memmem::Finder;
 
 use super::closure::{RESTART, SPAWNED, SlotLists, Step};
-use super::{Dfa, Edge, JUMP, Run, Start, UNCHANGED, behind_at, flag};
+use super::{Dfa, Edge, JUMP, RUN_PREFIX, Start, UNCHANGED, behind_at, flag};
 use crate::program::{self, is_continuation};
 
 /// The most notes kept before the search rebases; a note is four bytes.
@@ -57,13 +57,28 @@ enum Last {
     Filled { start: usize, at: usize },
 }
 
-/// Where the plain walk stopped.
-enum Stop {
-    /// At an edge that asks for attention, of a class.
-    Edge(Edge, usize),
-    /// The text ended or the room for notes did.
-    Exhausted,
+/// How far the forward walk is.
+#[derive(Clone, Copy, Debug)]
+struct Walk {
+    at: usize,
+    row: u32,
+    n_notes: usize,
+    last: Option<Last>,
 }
+
+/// Why the walk along known edges stopped.
+enum Stop {
+    /// This edge is unknown or dead.
+    Edge(Edge, usize),
+    /// The text ended.
+    End,
+    /// There is no room for notes.
+    NoRoom,
+    /// The state waits for the prefix.
+    Run,
+}
+
+const DEAD: Edge = Edge { next: flag::DEAD, trail: UNCHANGED };
 
 impl Track {
     pub(super) fn memory(&self) -> usize {
@@ -181,157 +196,157 @@ impl Dfa {
         &mut self,
         text: &[u8],
         at: &mut usize,
-        mut row: u32,
+        row: u32,
         prefix: Option<&Finder<'_>>,
     ) -> Option<Last> {
         self.track.base = None;
         self.track.from = position(*at);
-        let mut last = None;
-        let mut n_notes = 0;
-        let mut runs = self.state(row).run == Run::Prefix;
+        let mut walk = Walk { at: *at, row, n_notes: 0, last: None };
+        let found = self.forward_from::<NOTE>(text, &mut walk, prefix);
+        *at = walk.at;
+        found
+    }
+
+    fn forward_from<const NOTE: bool>(
+        &mut self,
+        text: &[u8],
+        walk: &mut Walk,
+        prefix: Option<&Finder<'_>>,
+    ) -> Option<Last> {
+        if self.run_of(walk.row) == RUN_PREFIX {
+            self.run_to_prefix(text, walk, prefix)?;
+        }
         loop {
-            if NOTE && self.track.notes.len() < n_notes + 3 {
-                self.make_room(row, text.len(), *at, &mut n_notes, &mut last);
+            if NOTE && self.track.notes.len() < walk.n_notes + 3 {
+                self.make_room(walk, text.len());
             }
-            if runs {
-                let run = self.run(row, text, *at, prefix);
-                let Some((end, end_row, trail)) = run else { return last };
-                if *at < end {
-                    // The last byte of the run is noted by itself, for the match it may have.
-                    let skipped = end - *at - 1;
-                    if NOTE {
-                        self.note(n_notes, jump(skipped));
-                        self.note(n_notes + 1, jump(1));
-                    }
-                    n_notes += 1;
-                    if trail != UNCHANGED {
-                        last = Some(Last::Noted { at: end - 1, n_notes, trail });
-                    }
-                    n_notes += 1;
-                    *at = end;
-                }
-                row = end_row;
-                runs = false;
-                // The notes may be full now.
-                continue;
-            }
-            let (mut edge, class) = match self.walk::<NOTE>(text, at, &mut n_notes, &mut row) {
+            let (mut edge, class) = match self.walk::<NOTE>(text, walk) {
                 Stop::Edge(edge, class) => (edge, class),
-                Stop::Exhausted if *at < text.len() => continue,
-                Stop::Exhausted => {
+                Stop::NoRoom => continue,
+                Stop::Run => {
+                    self.run_to_prefix(text, walk, prefix)?;
+                    continue;
+                }
+                Stop::End => {
                     let class = self.program.end_class();
-                    (self.edge(row, class), class)
+                    (self.edge(walk.row, class), class)
                 }
             };
             if edge.next & flag::UNKNOWN != 0 {
                 if self.is_full() {
                     if NOTE {
-                        self.rebase(row, *at, &mut n_notes, &mut last);
+                        self.rebase(walk);
                     }
-                    row = self.renew(row);
+                    walk.row = self.renew(walk.row);
                 }
-                edge = self.compute(row, class);
+                edge = self.compute(walk.row, class);
+                if edge.next & flag::DEAD == 0 {
+                    // Now that it is known, the walk takes it.
+                    continue;
+                }
             }
             if edge.next & flag::MATCH != 0 {
-                last = Some(Last::Noted { at: *at, n_notes, trail: edge.trail });
-                if !NOTE {
-                    return last;
-                }
+                walk.last = Some(Last::Noted {
+                    at: walk.at,
+                    n_notes: walk.n_notes,
+                    trail: edge.trail,
+                });
             }
-            if edge.next & flag::DEAD != 0 {
-                return last;
-            }
-            if NOTE {
-                self.note(n_notes, edge.trail);
-            }
-            n_notes += 1;
-            *at += 1;
-            row = edge.next & flag::ROW;
-            runs = edge.next & flag::SKIP != 0;
+            return walk.last;
         }
     }
 
-    /// Follows plain edges. hot: examples/bench.rs
+    /// Follows edges. Without `NOTE`, an edge with a match is the end. hot: examples/bench.rs
     #[inline]
-    fn walk<const NOTE: bool>(
-        &mut self,
-        text: &[u8],
-        at: &mut usize,
-        n_notes: &mut usize,
-        row: &mut u32,
-    ) -> Stop {
+    fn walk<const NOTE: bool>(&mut self, text: &[u8], walk: &mut Walk) -> Stop {
         let table = self.table.as_slice();
+        let notes = self.track.notes.as_mut_slice();
         let classes = &self.program.classes;
-        let rest = text.get(*at..).unwrap_or(&[]);
-        let mut current = *row;
-        let mut n = 0;
-        let mut stop = Stop::Exhausted;
-        if NOTE {
-            let notes = self.track.notes.get_mut(*n_notes..).unwrap_or(&mut []);
-            for (&byte, note) in rest.iter().zip(notes) {
-                let class = usize::from(classes[usize::from(byte)]);
-                let edge = table[current as usize + class];
-                if flag::ROW < edge.next {
-                    stop = Stop::Edge(edge, class);
-                    break;
+        let Walk { mut at, row, mut n_notes, mut last } = *walk;
+        let mut row = row as usize;
+        let stop = loop {
+            let Some(&byte) = text.get(at) else { break Stop::End };
+            let class = usize::from(classes[usize::from(byte)]);
+            let edge = table[row + class];
+            if edge.next <= flag::ROW {
+                if NOTE {
+                    let Some(note) = notes.get_mut(n_notes) else { break Stop::NoRoom };
+                    *note = edge.trail;
+                    n_notes += 1;
                 }
+                at += 1;
+                row = edge.next as usize;
+                continue;
+            }
+
+            if edge.next & (flag::UNKNOWN | flag::DEAD) != 0 {
+                break Stop::Edge(edge, class);
+            }
+            if edge.next & flag::MATCH != 0 {
+                last = Some(Last::Noted { at, n_notes, trail: edge.trail });
+                if !NOTE {
+                    break Stop::Edge(DEAD, class);
+                }
+            }
+            if NOTE {
+                // This one and the two of a run.
+                let Some([note, ..]) = notes.get_mut(n_notes..n_notes + 3) else {
+                    break Stop::NoRoom;
+                };
                 *note = edge.trail;
-                current = edge.next;
-                n += 1;
+                n_notes += 1;
             }
-        } else {
-            for &byte in rest {
-                let class = usize::from(classes[usize::from(byte)]);
-                let edge = table[current as usize + class];
-                if flag::ROW < edge.next {
-                    stop = Stop::Edge(edge, class);
-                    break;
+            at += 1;
+            row = (edge.next & flag::ROW) as usize;
+            if edge.next & flag::SKIP == 0 {
+                continue;
+            }
+
+            let run = table[row + self.stride - 1].trail;
+            let Some(run) = self.skips.get(run as usize) else { break Stop::Run };
+            let end = run.skip.end(text, at);
+            if at == end {
+                continue;
+            }
+            if NOTE {
+                if let Some(notes) = notes.get_mut(n_notes..n_notes + 2) {
+                    // The last byte of the run is noted by itself, for the match it may have.
+                    notes.copy_from_slice(&[jump(end - at - 1), jump(1)]);
                 }
-                current = edge.next;
-                n += 1;
+                n_notes += 2;
             }
-        }
-        *at += n;
-        *n_notes += n;
-        *row = current;
+            if run.trail != UNCHANGED {
+                let n_notes = n_notes.saturating_sub(1);
+                last = Some(Last::Noted { at: end - 1, n_notes, trail: run.trail });
+                if !NOTE {
+                    break Stop::Edge(DEAD, class);
+                }
+            }
+            at = end;
+        };
+        // Rows fit: they came out of edges.
+        *walk = Walk { at, row: u32::try_from(row).unwrap_or(0), n_notes, last };
         stop
     }
 
     fn edge(&self, row: u32, class: usize) -> Edge {
-        let dead = Edge { next: flag::DEAD, trail: UNCHANGED };
-        self.table.get(row as usize + class).copied().unwrap_or(dead)
+        self.table.get(row as usize + class).copied().unwrap_or(DEAD)
     }
 
-    fn note(&mut self, i: usize, note: u32) {
-        if let Some(slot) = self.track.notes.get_mut(i) {
-            *slot = note;
-        }
-    }
-
-    /// Runs through bytes that keep a state: where that ends, in which state, and on which trail.
-    /// `None` if no match can start any more.
-    fn run(
+    /// From a state that waits for a match to start, goes to where one may. `None` if there is
+    /// no such place.
+    fn run_to_prefix(
         &mut self,
-        row: u32,
         text: &[u8],
-        at: usize,
+        walk: &mut Walk,
         prefix: Option<&Finder<'_>>,
-    ) -> Option<(usize, u32, u32)> {
-        match (self.state(row).run, prefix) {
-            (Run::Loop(i), _) => match self.skips.get(i as usize) {
-                Some(run) => Some((run.skip.end(text, at), row, run.trail)),
-                None => Some((at, row, UNCHANGED)),
-            },
-            (Run::Prefix, Some(prefix)) => {
-                let rest = text.get(at..).unwrap_or(&[]);
-                if rest.starts_with(prefix.needle()) {
-                    return Some((at, row, UNCHANGED));
-                }
-                let found = at + prefix.find(rest)?;
-                Some((found, self.start(Start::Anywhere, behind_at(text, found)), UNCHANGED))
-            }
-            (Run::Unknown | Run::No | Run::Prefix, _) => Some((at, row, UNCHANGED)),
-        }
+    ) -> Option<()> {
+        // Nothing but the waiting thread is alive, so there is nothing to note.
+        walk.n_notes = 0;
+        self.track.base = None;
+        walk.at = self.candidate(text, walk.at, prefix)?;
+        walk.row = self.start(Start::Anywhere, behind_at(text, walk.at));
+        Some(())
     }
 
     /// Fills the slots of a match and returns its span. Without `START`, the start may be wrong if
@@ -425,45 +440,38 @@ impl Dfa {
 
     /// Makes room for three notes, of which a text of this length may need many.
     #[cold]
-    fn make_room(
-        &mut self,
-        row: u32,
-        n_text: usize,
-        at: usize,
-        n_notes: &mut usize,
-        last: &mut Option<Last>,
-    ) {
+    fn make_room(&mut self, walk: &mut Walk, n_text: usize) {
         let len = self.track.notes.len();
         if len < MAX_NOTES {
             let len = (n_text + 4).max(2 * len).min(MAX_NOTES);
             self.track.notes.resize(len, UNCHANGED);
         } else {
-            self.rebase(row, at, n_notes, last);
+            self.rebase(walk);
         }
     }
 
     /// Walks back for each thread of the current state and for the match found, so that the notes
     /// are needed no more.
     #[cold]
-    fn rebase(&mut self, row: u32, at: usize, n_notes: &mut usize, last: &mut Option<Last>) {
-        if let Some(found @ Last::Noted { .. }) = *last {
+    fn rebase(&mut self, walk: &mut Walk) {
+        if let Some(found @ Last::Noted { .. }) = walk.last {
             let (start, at) = self.fill::<true>(found);
-            *last = Some(Last::Filled { start, at });
+            walk.last = Some(Last::Filled { start, at });
         }
         let mut base = Base::default();
-        for (i, &thread) in (0_u16..).zip(self.threads_of(self.state(row))) {
+        for (i, &thread) in (0_u16..).zip(self.threads_of(self.state(walk.row))) {
             let first = base.slots.len();
             base.slots.resize(first + self.n_slots, EMPTY);
             let mut start = EMPTY;
             // The thread that starts others has captured nothing.
             if thread != RESTART {
                 let slots = &mut base.slots[first..];
-                start = self.walk_back::<true>(i, at, *n_notes, slots);
+                start = self.walk_back::<true>(i, walk.at, walk.n_notes, slots);
             }
             base.starts.push(start);
         }
         self.track.base = Some(base);
-        *n_notes = 0;
+        walk.n_notes = 0;
     }
 
     /// Clears the tables but for one state; returns its new row.

@@ -26,7 +26,7 @@ pub struct DataFile {
 }
 
 /// How a data file is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataKind {
     /// One text a line.
     String,

@@ -20,6 +20,8 @@ pub struct Grok {
     pub input: GrokInput,
     /// The registered name it was called by, when it was.
     pub name: Option<String>,
+    /// The pattern as written, or the name it was called by.
+    pub text: String,
     /// The pattern as a regular expression, and which groups give which fields.
     pub pattern: Expanded,
     /// Where the pattern or its name is written.
@@ -71,6 +73,7 @@ pub(super) fn grok(yaml: &Yaml, patterns: &mut Registry, reader: &mut Reader) ->
         span: fields.span(),
         input: input?,
         name: name.map(|scalar| scalar.text.clone()),
+        text: written.text.clone(),
         pattern,
         pattern_span: written.span,
         statics,

@@ -100,7 +100,10 @@ pub(super) fn document(yaml: &Yaml, patterns: &mut Registry, reader: &mut Reader
         return None;
     }
     let is_map = yaml.as_map().is_some();
-    if is_map && ["name", "description", "author"].iter().all(|key| yaml.get(key).is_none()) {
+    let lacks = |key: &&str| {
+        yaml.get(key).is_none_or(|value| value.is_null() || value.as_str() == Some(""))
+    };
+    if is_map && ["name", "description", "author"].iter().all(lacks) {
         let head = yaml.as_map().and_then(|pairs| pairs.first());
         reader.report(
             Diagnostic::warning(

@@ -27,6 +27,29 @@ pub struct Checked {
 /// Files take effect in the order of their names, whatever order they come in: first grok patterns,
 /// then parsers and postoverflows stage by stage, each family with a registry of its own, then
 /// scenarios. An item with an error is left out; all others are kept (I3).
+///
+/// ```
+/// use rules::{FileKind, Origin, SourceFile, check};
+///
+/// let text = "\
+/// type: leaky
+/// name: demo/ssh-bf
+/// description: SSH brute force
+/// filter: evt.Meta.log_type == 'ssh_failed-auth'
+/// group_by: evt.Meta.source_ip
+/// capacity: 5
+/// leakspeed: 10s
+/// ";
+/// let checked = check(vec![SourceFile {
+///     kind: FileKind::Scenario,
+///     name: "scenarios/ssh-bf.yaml".to_owned(),
+///     text: text.to_owned(),
+///     origin: Origin::Local,
+/// }]);
+/// let found = checked.diagnostics.iter().next().expect("a key is misspelled");
+/// assert_eq!(found.message, "a scenario has no key `group_by`");
+/// assert!(checked.items.scenarios.is_empty());
+/// ```
 #[must_use]
 pub fn check(files: Vec<SourceFile>) -> Checked {
     let mut sources = Sources::new();

@@ -19,7 +19,20 @@ pub(super) static SERVICES: [Service; 4] = [
                 Sources::Any,
             ),
             attack(|rng, visit| combined(rng, visit, robot), (1, 6), (500, 20_000), Sources::Any),
-            attack(|rng, visit| combined(rng, visit, inject), (5, 20), (100, 900), Sources::Any),
+            attack(
+                |rng, visit| combined(rng, visit, inject_sql),
+                (10, 30),
+                (50, 500),
+                Sources::Any,
+            ),
+            attack(
+                |rng, visit| combined(rng, visit, inject_script),
+                (5, 16),
+                (50, 700),
+                Sources::Any,
+            ),
+            attack(|rng, visit| combined(rng, visit, secret), (4, 14), (300, 2500), Sources::Any),
+            attack(|rng, visit| combined(rng, visit, climb), (3, 10), (500, 6000), Sources::Any),
             attack(nginx_password, (5, 14), (500, 3000), Sources::V4),
             attack(nginx_limit, (4, 16), (200, 2000), Sources::V4),
             attack(nginx_missing, (8, 24), (200, 900), Sources::V4),
@@ -38,7 +51,15 @@ pub(super) static SERVICES: [Service; 4] = [
             attack(|rng, visit| combined(rng, visit, crawl), (45, 90), (50, 200), Sources::V4),
             attack(|rng, visit| combined(rng, visit, login), (6, 20), (400, 3000), Sources::V4),
             attack(|rng, visit| combined(rng, visit, exploit), (1, 8), (1000, 30_000), Sources::V4),
-            attack(|rng, visit| combined(rng, visit, inject), (5, 20), (100, 900), Sources::V4),
+            attack(|rng, visit| combined(rng, visit, inject_sql), (10, 30), (50, 500), Sources::V4),
+            attack(
+                |rng, visit| combined(rng, visit, inject_script),
+                (5, 16),
+                (50, 700),
+                Sources::V4,
+            ),
+            attack(|rng, visit| combined(rng, visit, secret), (4, 14), (300, 2500), Sources::V4),
+            attack(|rng, visit| combined(rng, visit, climb), (3, 10), (500, 6000), Sources::V4),
             attack(apache_password, (5, 14), (500, 3000), Sources::V4),
         ],
         innocents: &[
@@ -51,7 +72,15 @@ pub(super) static SERVICES: [Service; 4] = [
         attacks: &[
             attack(|rng, visit| traefik(rng, visit, probe), (6, 40), (200, 1500), Sources::V4),
             attack(|rng, visit| traefik(rng, visit, robot), (1, 6), (500, 20_000), Sources::V4),
-            attack(|rng, visit| traefik(rng, visit, inject), (5, 20), (100, 900), Sources::V4),
+            attack(|rng, visit| traefik(rng, visit, inject_sql), (10, 30), (50, 500), Sources::V4),
+            attack(
+                |rng, visit| traefik(rng, visit, inject_script),
+                (5, 16),
+                (50, 700),
+                Sources::V4,
+            ),
+            attack(|rng, visit| traefik(rng, visit, secret), (4, 14), (300, 2500), Sources::V4),
+            attack(|rng, visit| traefik(rng, visit, climb), (3, 10), (500, 6000), Sources::V4),
         ],
         innocents: &[attack(
             |rng, visit| traefik(rng, visit, read),
@@ -130,6 +159,17 @@ fn stray(rng: &mut Rng, visit: &Visit<'_>) -> Request {
 fn probe(rng: &mut Rng, visit: &Visit<'_>) -> Request {
     const NAMES: [&str; 8] =
         ["admin", "phpmyadmin", "setup", "manager/html", "console", "api/v1", "test.php", "old"];
+    const SHELLS: [&str; 5] = ["c99.php", "r57.php", "cmd.php", "shell.php", "filesman.php"];
+    let path = if visit.nth % 3 == 2 {
+        format!("/uploads/{}", rng.pick(&SHELLS))
+    } else {
+        format!("/{}/{}", rng.pick(&NAMES), rng.below(40))
+    };
+    Request { verb: "GET", path, status: refusal(rng), agent: rng.text(&BROWSERS) }
+}
+
+/// Files that should not be served.
+fn secret(rng: &mut Rng, visit: &Visit<'_>) -> Request {
     const SECRETS: [&str; 7] = [
         ".env",
         ".git/config",
@@ -139,25 +179,24 @@ fn probe(rng: &mut Rng, visit: &Visit<'_>) -> Request {
         ".aws/config",
         "debug.log",
     ];
-    const SHELLS: [&str; 5] = ["c99.php", "r57.php", "cmd.php", "shell.php", "filesman.php"];
+    let path = format!("/site{}/{}", visit.nth / 3, rng.pick(&SECRETS));
+    Request { verb: "GET", path, status: refusal(rng), agent: rng.text(&BROWSERS) }
+}
+
+/// Paths that leave the document root.
+fn climb(rng: &mut Rng, visit: &Visit<'_>) -> Request {
     const CLIMBS: [&str; 4] = [
         "../../../../etc/passwd",
         "..%2f..%2fetc%2fpasswd",
-        "?page=php://input",
-        "a/..\\..\\boot.ini",
+        "..%252e%252e%252fx",
+        "../../boot.ini",
     ];
-    let path = match visit.nth % 4 {
-        0 => format!("/{}/{}", rng.pick(&NAMES), rng.below(40)),
-        1 => format!("/{}{}", if rng.chance(50) { "app/" } else { "" }, rng.pick(&SECRETS)),
-        2 => format!("/uploads/{}", rng.pick(&SHELLS)),
-        _ => format!("/cgi-bin/{}", rng.pick(&CLIMBS)),
-    };
-    Request {
-        verb: "GET",
-        path,
-        status: *rng.pick(&[404, 404, 403, 400]),
-        agent: rng.text(&BROWSERS),
-    }
+    let path = format!("/cgi-bin/{}/{}", visit.nth, rng.pick(&CLIMBS));
+    Request { verb: "GET", path, status: refusal(rng), agent: rng.text(&BROWSERS) }
+}
+
+fn refusal(rng: &mut Rng) -> u64 {
+    *rng.pick(&[404, 404, 403, 400])
 }
 
 fn crawl(rng: &mut Rng, visit: &Visit<'_>) -> Request {
@@ -199,16 +238,24 @@ fn robot(rng: &mut Rng, _visit: &Visit<'_>) -> Request {
     Request { verb: "GET", path, status: 200, agent: rng.text(&ROBOTS) }
 }
 
-fn inject(rng: &mut Rng, visit: &Visit<'_>) -> Request {
-    const ARGUMENTS: [&str; 6] = [
+fn inject_sql(rng: &mut Rng, visit: &Visit<'_>) -> Request {
+    const ARGUMENTS: [&str; 4] = [
         "id=1%20union%20select%201%2cnull%2cnull",
         "id=1;select%20pg_sleep%285%29",
         "id=1%20and%20substr%28a%2c1%29",
-        "q=%3Cscript%3Ealert%281%29",
-        "q=<svg/onload=prompt(1)>",
-        "next=javascript:alert(2)",
+        "id=1%20or%20benchmark%28900000%2cmd5%28a%29%29",
     ];
-    let path = format!("/item.php?{}&n={}", rng.pick(&ARGUMENTS), visit.nth);
+    inject(rng, visit, &ARGUMENTS)
+}
+
+fn inject_script(rng: &mut Rng, visit: &Visit<'_>) -> Request {
+    const ARGUMENTS: [&str; 3] =
+        ["q=%3Cscript%3Ealert%281%29", "q=<svg/onload=prompt(1)>", "next=javascript:alert(2)"];
+    inject(rng, visit, &ARGUMENTS)
+}
+
+fn inject(rng: &mut Rng, visit: &Visit<'_>, arguments: &[&str]) -> Request {
+    let path = format!("/item.php?{}&n={}", rng.pick(arguments), visit.nth);
     Request { verb: "GET", path, status: 200, agent: rng.text(&BROWSERS) }
 }
 

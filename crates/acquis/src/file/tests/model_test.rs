@@ -224,7 +224,7 @@ impl Run<'_> {
     }
 
     fn verdict(mut self, ops: &[Op]) -> Result<(), TestCaseError> {
-        self.model.close(true);
+        self.model.close(self.model.current.seen);
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for line in &self.received {
             *counts.entry(line).or_default() += 1;

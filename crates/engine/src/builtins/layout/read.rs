@@ -5,7 +5,8 @@
 //!
 //! hot: benches/date.rs. Nothing allocates.
 
-use super::super::time::{Civil, DateTime, OffsetStyle, days_in_month, is_leap, nanos_from_digits};
+use super::super::rfc3339::{OffsetStyle, nanos_from_digits};
+use super::super::time::{Civil, DateTime, days_in_month, is_leap};
 use super::{Field, MONTHS, Pad, Piece, WEEKDAYS};
 
 /// What has been read so far. `None` means that the layout did not ask.
@@ -33,7 +34,14 @@ enum Half {
 }
 
 /// Reads a date that fills the whole text; see [`super::GoLayout::parse`].
-pub(in super::super) fn parse_pieces(pieces: &[Piece], text: &str) -> Option<DateTime> {
+///
+/// `missing_year` is asked for the year of a date in year 0, which is how a date without one reads.
+/// The day is checked before that, so February 29 always passes, and becomes March 1 if need be.
+pub(in super::super) fn parse_pieces(
+    pieces: &[Piece],
+    text: &str,
+    missing_year: impl FnOnce() -> i64,
+) -> Option<DateTime> {
     let mut parts = Parts::default();
     let mut rest = text.as_bytes();
     for (index, piece) in pieces.iter().enumerate() {
@@ -53,7 +61,7 @@ pub(in super::super) fn parse_pieces(pieces: &[Piece], text: &str) -> Option<Dat
             }
         }
     }
-    if rest.is_empty() { parts.into_time() } else { None }
+    if rest.is_empty() { parts.into_time(missing_year) } else { None }
 }
 
 /// A run of blanks matches a run of any length, and also the end of the text: what follows decides.
@@ -234,7 +242,7 @@ impl Parts {
     }
 
     /// Puts the parts together, if they make a date.
-    fn into_time(self) -> Option<DateTime> {
+    fn into_time(self, missing_year: impl FnOnce() -> i64) -> Option<DateTime> {
         let hour = match (self.half, self.hour) {
             (Some(Half::Pm), hour) if hour < 12 => hour + 12,
             (Some(Half::Am), 12) => 0,
@@ -257,7 +265,7 @@ impl Parts {
             return None;
         }
         let civil = Civil {
-            year: self.year,
+            year: if self.year == 0 { missing_year() } else { self.year },
             month,
             day,
             hour,

@@ -1,4 +1,4 @@
-use super::super::time::{format_rfc3339_nano, parse_rfc3339};
+use super::super::rfc3339::{format_rfc3339_nano, parse_rfc3339};
 use super::*;
 use proptest::prelude::*;
 

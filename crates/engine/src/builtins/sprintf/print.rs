@@ -1,7 +1,7 @@
 //! One value, one verb, one text.
 
 use super::super::number::{FloatStyle, format_float};
-use super::super::{duration, time};
+use super::super::{duration, rfc3339};
 use super::{Arg, Elements, MAX_OUTPUT, Spec};
 use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write as _;
@@ -82,8 +82,8 @@ impl Printer {
                 _ => self.bad_verb(arg, verb, spec),
             },
             Arg::Time(time) => match verb {
-                'v' | 's' => self.text(&time::format_go_string(*time), 's', spec),
-                'q' | 'x' | 'X' => self.text(&time::format_go_string(*time), verb, spec),
+                'v' | 's' => self.text(&rfc3339::format_go_string(*time), 's', spec),
+                'q' | 'x' | 'X' => self.text(&rfc3339::format_go_string(*time), verb, spec),
                 _ => self.bad_verb(arg, verb, spec),
             },
             Arg::List(items, _) => self.list(items, arg, verb, spec),

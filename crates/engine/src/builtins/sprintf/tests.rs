@@ -1,5 +1,6 @@
 use super::*;
 use alloc::vec;
+use core::slice::from_ref;
 use proptest::prelude::*;
 
 fn check(format: &str, args: &[Arg<'_>], expect: &str) {
@@ -90,8 +91,8 @@ fn other_values() {
 #[test]
 fn lists_and_maps() {
     let items = list(&[Arg::Int(1), Arg::Text("a"), Arg::Nil]);
-    check("%v", &[items.clone()], "[1 a <nil>]");
-    check("%d", &[items.clone()], "[1 %!d(string=a) %!d(<nil>)]");
+    check("%v", from_ref(&items), "[1 a <nil>]");
+    check("%d", from_ref(&items), "[1 %!d(string=a) %!d(<nil>)]");
     check("%s", &[Arg::List(vec![Arg::Text("a"), Arg::Text("b")], Elements::Text)], "[a b]");
     check("%q", &[Arg::List(vec![Arg::Text("a")], Elements::Text)], "[\"a\"]");
     check(
@@ -100,7 +101,7 @@ fn lists_and_maps() {
         "[]interface {} []interface {}{1, \"a\", interface {}(nil)}",
     );
     let map = Arg::Map(vec![("b", list(&[])), ("a", Arg::Int(1))], Elements::Any);
-    check("%v", &[map.clone()], "map[a:1 b:[]]");
+    check("%v", from_ref(&map), "map[a:1 b:[]]");
     check(
         "%T %#v",
         &[map.clone(), map],

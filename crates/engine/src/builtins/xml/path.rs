@@ -272,12 +272,12 @@ impl XmlDoc {
             Filter::Position(_) => true,
             Filter::Attribute(name, None) => self.attribute(id, name).is_some(),
             Filter::Attribute(name, Some(value)) => {
-                self.attribute(id, name).is_some_and(|found| self.slice(&found.value) == value)
+                self.attribute(id, name).is_some_and(|found| self.is(&found.value, value))
             }
             Filter::Child(name, None) => self.children(id).any(|child| self.has_name(child, name)),
-            Filter::Child(name, Some(value)) => self
-                .children(id)
-                .any(|child| self.has_name(child, name) && self.text(child) == value),
+            Filter::Child(name, Some(value)) => self.children(id).any(|child| {
+                self.has_name(child, name) && self.is(&self.element(child).text, value)
+            }),
             Filter::Part(part, value) => {
                 let element = self.element(id);
                 let (prefix, name) = (self.slice(&element.prefix), self.slice(&element.name));

@@ -251,7 +251,10 @@ impl Reader<'_> {
     /// Reads text up to the next markup.
     fn text(&mut self) -> Result<(), String> {
         let length = memchr::memchr(b'<', self.bytes()).unwrap_or(self.end - self.at);
-        if memchr::memmem::find(&self.bytes()[..length], b"]]>").is_some() {
+        let text = &self.bytes()[..length];
+        // Brackets are rare, and building a searcher for three bytes costs more than reading most
+        // texts does.
+        if memchr::memchr(b']', text).is_some_and(|at| text[at..].windows(3).any(|w| w == b"]]>")) {
             return Err(self.wrong("has `]]>` outside of CDATA"));
         }
         self.push_text(self.at, self.at + length, true)?;

@@ -4,7 +4,7 @@ use super::language::flatten;
 use super::{Args, Cx, Eval, EvalError, Value};
 use crate::builtins::layout::GoLayout;
 use crate::builtins::time::DateTime;
-use crate::builtins::{duration, number, parse_date, time as dates};
+use crate::builtins::{duration, number, parse_date, rfc3339 as dates};
 use crate::function::{Function as F, Method as M};
 use alloc::{format, string::String, vec::Vec};
 use model::Time;

@@ -1,0 +1,133 @@
+//! What people see: errors, diagnostics, and whether there is a terminal at all.
+//!
+//! Data goes to standard output, everything else to standard error. Color is decoration: it is used
+//! on a terminal unless `NO_COLOR` is set.
+
+use std::io::{self, IsTerminal, Write};
+use syntax::{Diagnostics, Severity, Sources, Style};
+
+/// Columns assumed where nobody says how many there are.
+const WIDTH: usize = 100;
+
+/// Whether standard error is a terminal that wants color.
+pub(crate) fn stderr_color() -> bool {
+    io::stderr().is_terminal() && !no_color()
+}
+
+/// Whether standard output is a terminal that wants color.
+pub(crate) fn stdout_color() -> bool {
+    io::stdout().is_terminal() && !no_color()
+}
+
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// How diagnostics are to look on standard error.
+fn style() -> Style {
+    let width = console_width().unwrap_or(WIDTH);
+    Style { color: stderr_color(), width }
+}
+
+fn console_width() -> Option<usize> {
+    // The shell tells; asking the terminal would take a dependency or unsafe code.
+    std::env::var("COLUMNS").ok()?.parse().ok()
+}
+
+/// Writes a line to standard error. That nobody reads it is no reason to stop.
+pub(crate) fn complain(line: &str) {
+    let _closed = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Prints an error and its causes, once.
+pub(crate) fn complain_error(error: &anyhow::Error) {
+    let (red, reset) = if stderr_color() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    complain(&format!("{red}error{reset}: {error:#}"));
+}
+
+/// Prints a warning.
+pub(crate) fn warn(text: &str) {
+    let (yellow, reset) = if stderr_color() { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };
+    complain(&format!("{yellow}warning{reset}: {text}"));
+}
+
+/// How many diagnostics of each severity there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reported {
+    pub(crate) n_errors: usize,
+    pub(crate) n_warnings: usize,
+}
+
+impl Reported {
+    /// Counts them.
+    pub(crate) fn of(diagnostics: &Diagnostics) -> Self {
+        let n_errors = diagnostics.iter().filter(|it| it.severity == Severity::Error).count();
+        Self { n_errors, n_warnings: diagnostics.len() - n_errors }
+    }
+
+    /// Whether there is any.
+    pub(crate) fn any(self) -> bool {
+        self.n_errors + self.n_warnings > 0
+    }
+}
+
+/// Prints diagnostics with their excerpts.
+pub(crate) fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) -> Reported {
+    let style = style();
+    let mut err = io::stderr().lock();
+    for diagnostic in diagnostics {
+        let _closed = writeln!(err, "{}", syntax::render(diagnostic, sources, style));
+    }
+    Reported::of(diagnostics)
+}
+
+/// `1 line`, `2 lines`.
+pub(crate) fn count(n: u64, one: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} {one}{s}", thousands(n))
+}
+
+/// A number with commas between its thousands.
+pub(crate) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Text from a log or a rule as one line that cannot act on a terminal, cut to 256 bytes (I12).
+pub(crate) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 256;
+    let end = text.floor_char_boundary(LONGEST);
+    let mut shown: String =
+        text[..end].chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if end < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1000), "1,000");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!((count(1, "line"), count(1200, "line")), ("1 line".into(), "1,200 lines".into()));
+    }
+
+    #[test]
+    fn foreign_text_cannot_act() {
+        assert_eq!(quoted("a\x1b[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
+        assert_eq!(quoted(&"ü".repeat(200)).chars().count(), 129);
+    }
+}
