@@ -133,12 +133,12 @@ fn lines(field: &Field, input: &Input, dir: &Path, n_runs: usize) -> Result<()> 
     ));
     child::print(&format!(
         "  {:<22} {:>9} {:>13} {:>11} {:>8} {:>8} {:>9}",
-        "contender", "lines", "lines/CPU-s", "min..max %", "ratio", "wall s", "peak MiB"
+        "contender", "lines", "lines/CPU-s", "min..max %", "of first", "wall s", "peak MiB"
     ));
     let first = rows.first().map_or(1.0, |row| row.per_cpu_second);
     for row in &rows {
         child::print(&format!(
-            "  {:<22} {:>9} {:>13.0} {:>11} {:>8.4} {:>8.2} {:>9.1}",
+            "  {:<22} {:>9} {:>13.0} {:>11} {:>8.3} {:>8.2} {:>9.1}",
             row.name,
             row.n_lines,
             row.per_cpu_second,

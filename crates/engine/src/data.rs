@@ -7,10 +7,6 @@ use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 use hashbrown::HashMap;
 use re2::{Regex, RegexSet};
 
-/// Names a list file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileId(pub u32);
-
 /// Names a pattern file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegexFileId(pub u32);
@@ -33,8 +29,8 @@ pub struct ListFile {
     pub name: Box<str>,
     /// The lines as a list value.
     pub lines: Value,
-    /// The lines again, to find one without a search.
-    pub set: HashMap<Box<str>, ()>,
+    /// The lines again, as they are in the file.
+    pub texts: Vec<Box<str>>,
 }
 
 /// A list of patterns: `type: regexp`.
@@ -68,7 +64,7 @@ impl ListFile {
         Self {
             name: name.into(),
             lines: Value::texts(lines.iter().copied()),
-            set: lines.iter().map(|line| (Box::from(*line), ())).collect(),
+            texts: lines.iter().map(|line| Box::from(*line)).collect(),
         }
     }
 }
@@ -76,9 +72,8 @@ impl ListFile {
 impl DataFiles {
     /// The list of a name.
     #[must_use]
-    pub fn list(&self, name: &str) -> Option<(FileId, &ListFile)> {
-        let index = self.lists.iter().position(|file| &*file.name == name)?;
-        Some((FileId(index as u32), &self.lists[index]))
+    pub fn list(&self, name: &str) -> Option<&ListFile> {
+        self.lists.iter().find(|file| &*file.name == name)
     }
 
     /// The patterns of a name.

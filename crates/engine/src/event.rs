@@ -6,7 +6,7 @@
 //! line, and in the steady state nothing is allocated.
 
 use crate::overflow::Overflow;
-use crate::pool::{FieldId, LitId, Pool, Space, known};
+use crate::pool::{FieldId, LitId, MemoId, Pool, Space, known};
 use crate::value::{Map, Text, Value};
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use model::{LineSource, SourceId, Time, TimeMode};
@@ -54,6 +54,8 @@ pub struct Event {
     arena: String,
     slots: Box<[Slot]>,
     generation: u32,
+    /// Derived texts: with the generation, the range they were derived from and the result.
+    memos: Vec<(Slot, Slot)>,
     /// Meta fields in the order they were first set.
     meta: Vec<FieldId>,
     extra: Vec<Extra>,
@@ -90,6 +92,7 @@ impl Event {
             arena: String::with_capacity(4096),
             slots: alloc::vec![Slot::default(); n_fields].into_boxed_slice(),
             generation: 1,
+            memos: Vec::new(),
             meta: Vec::new(),
             extra: Vec::new(),
             source: None,
@@ -113,6 +116,7 @@ impl Event {
             None => {
                 // After 2^32 lines old stamps could look new again.
                 self.slots.fill(Slot::default());
+                self.memos.clear();
                 1
             }
         };
@@ -299,6 +303,32 @@ impl Event {
         })
     }
 
+    /// A derived text, if it was derived from this very text of this line.
+    #[must_use]
+    pub fn memo(&self, id: MemoId, base: &Text) -> Option<Text> {
+        let (from, to) = self.memos.get(id.0 as usize)?;
+        let base = slot_of(base)?;
+        let same = from.generation == self.generation
+            && from.start == base.start
+            && from.len == base.len;
+        same.then_some(if to.len == LIT {
+            Text::Lit(LitId(to.start))
+        } else {
+            Text::Arena { start: to.start, len: to.len }
+        })
+    }
+
+    /// Remembers a derived text for the rest of the line.
+    pub fn set_memo(&mut self, id: MemoId, base: &Text, text: &Text) {
+        let (Some(mut from), Some(to)) = (slot_of(base), slot_of(text)) else { return };
+        from.generation = self.generation;
+        let index = id.0 as usize;
+        if index >= self.memos.len() {
+            self.memos.resize(index + 1, (Slot::default(), Slot::default()));
+        }
+        self.memos[index] = (from, to);
+    }
+
     /// Whether a field is set, be it to an empty text.
     #[inline]
     #[must_use]
@@ -431,6 +461,14 @@ impl Event {
             time_mode: self.time_mode,
             rest,
         }
+    }
+}
+
+fn slot_of(text: &Text) -> Option<Slot> {
+    match text {
+        Text::Arena { start, len } => Some(Slot { generation: 0, start: *start, len: *len }),
+        Text::Lit(lit) => Some(Slot { generation: 0, start: lit.0, len: LIT }),
+        Text::Shared(_) => None,
     }
 }
 

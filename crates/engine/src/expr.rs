@@ -8,8 +8,8 @@
 //! before running it (I4), and for the short expressions rules are made of it is not slower.
 
 use crate::function::{Function, Method};
-use crate::data::{FileId, RegexFileId};
-use crate::pool::{FieldId, LitId, LiteralSetId, RegexId, Space};
+use crate::data::RegexFileId;
+use crate::pool::{FieldId, LitId, LiteralSetId, MemoId, RegexId, RegexSetId, Space, TextSetId};
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 /// One expression.
@@ -114,10 +114,14 @@ pub enum Expr {
     FieldIn(FieldId, Box<[LitId]>),
     /// `x in ['a', 'b']` for any text x: the literals, sorted by text
     InLits(Box<Expr>, Box<[LitId]>),
-    /// `any(File('f'), { x contains # })` and its kin, as one automaton
+    /// `Upper(evt.Meta.x)` and its like, computed at most once per line
+    Memo(MemoId),
+    /// `any(File('f'), { x contains # })`, as one automaton
     ContainsAny(Box<Expr>, LiteralSetId),
-    /// `any(File('f'), { x == # })`: is the text a line of the file?
-    IsLineOf(Box<Expr>, FileId),
+    /// `any(File('f'), { x == # })`, and with `startsWith` and `endsWith`
+    InTextSet(SetOp, Box<Expr>, TextSetId),
+    /// `any(File('f'), { x matches # })`
+    MatchesAny(Box<Expr>, RegexSetId),
     /// `RegexpInFile(x, 'f')`
     RegexpInFile(Box<Expr>, RegexFileId),
 
@@ -215,6 +219,17 @@ pub enum Compare {
     Ge,
 }
 
+/// How a text is looked up in a set of texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetOp {
+    /// It is one of them.
+    Equal,
+    /// It begins with one of them.
+    StartsWith,
+    /// It ends with one of them.
+    EndsWith,
+}
+
 /// Operators on two texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named as in the language")]
@@ -295,7 +310,8 @@ impl Expr {
             | Self::ElementIndex(_)
             | Self::ElementAcc(_)
             | Self::FieldEq(..)
-            | Self::FieldIn(..) => {}
+            | Self::FieldIn(..)
+            | Self::Memo(_) => {}
             Self::FieldAt(_, of)
             | Self::HasFieldAt(_, of)
             | Self::Member { of, .. }
@@ -306,7 +322,8 @@ impl Expr {
             | Self::Matches(of, _)
             | Self::InLits(of, _)
             | Self::ContainsAny(of, _)
-            | Self::IsLineOf(of, _)
+            | Self::InTextSet(_, of, _)
+            | Self::MatchesAny(of, _)
             | Self::RegexpInFile(of, _) => of.walk(visit),
             Self::Index { of: a, key: b, .. }
             | Self::Arith(_, a, b)

@@ -3,9 +3,11 @@
 //! Interning happens while rules are compiled; at run time a field is an index into the event's
 //! slots and a literal is never copied.
 
+use crate::function::Function;
 use alloc::{boxed::Box, string::String, vec::Vec};
 use hashbrown::HashMap;
-use re2::{LiteralSet, Regex};
+
+use re2::{LiteralSet, Regex, RegexSet};
 
 /// Which part of the event a text field belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +49,72 @@ pub struct RegexId(pub u32);
 /// Names a set of literals searched for all at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LiteralSetId(pub u32);
+
+/// Names a text that is derived from a field and computed at most once per line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemoId(pub u16);
+
+/// Names a set of texts looked up whole, or by their beginning or end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TextSetId(pub u32);
+
+/// Names a set of patterns tried all at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RegexSetId(pub u32);
+
+/// A text derived from a field: `Upper(PathUnescape(evt.Meta.http_path))`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Memo {
+    /// The field.
+    pub field: FieldId,
+    /// What is applied, innermost first.
+    pub functions: Vec<Function>,
+}
+
+/// A set of texts that answers whether a text is one of them, begins or ends with one.
+#[derive(Debug, Default)]
+pub struct TextSet {
+    texts: HashMap<Box<str>, ()>,
+    /// The lengths that occur, in bytes.
+    lengths: Vec<usize>,
+}
+
+impl TextSet {
+    /// A set of these texts.
+    #[must_use]
+    pub fn new(texts: &[&str]) -> Self {
+        let mut lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        Self { texts: texts.iter().map(|text| (Box::from(*text), ())).collect(), lengths }
+    }
+
+    /// Whether the text is one of the set.
+    #[must_use]
+    pub fn has(&self, text: &str) -> bool {
+        self.texts.contains_key(text)
+    }
+
+    /// Whether the text begins with one of the set.
+    #[must_use]
+    pub fn has_prefix_of(&self, text: &str) -> bool {
+        self.lengths.iter().any(|len| text.get(..*len).is_some_and(|part| self.has(part)))
+    }
+
+    /// Whether the text ends with one of the set.
+    #[must_use]
+    pub fn has_suffix_of(&self, text: &str) -> bool {
+        self.lengths.iter().any(|len| {
+            let start = text.len().checked_sub(*len);
+            start.and_then(|start| text.get(start..)).is_some_and(|part| self.has(part))
+        })
+    }
+
+    /// The texts, in no particular order.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.keys().map(|text| &**text)
+    }
+}
 
 /// Fields whose number is the same in every program, because the engine itself reads or writes them.
 pub mod known {
@@ -99,6 +167,11 @@ pub struct Pool {
     by_lit: HashMap<Box<str>, LitId>,
     regexes: Vec<Regex>,
     literal_sets: Vec<LiteralSet>,
+    /// The literals of each set, which the set itself no longer tells apart.
+    set_literals: Vec<Box<[Box<str>]>>,
+    memos: Vec<Memo>,
+    text_sets: Vec<TextSet>,
+    regex_sets: Vec<RegexSet>,
 }
 
 impl Default for Pool {
@@ -122,6 +195,10 @@ impl Pool {
             by_lit: HashMap::new(),
             regexes: Vec::new(),
             literal_sets: Vec::new(),
+            set_literals: Vec::new(),
+            memos: Vec::new(),
+            text_sets: Vec::new(),
+            regex_sets: Vec::new(),
         };
         for (space, key) in known::ALL {
             pool.field(*space, key);
@@ -207,9 +284,57 @@ impl Pool {
     }
 
     /// Adds a set of literals.
-    pub fn add_literal_set(&mut self, set: LiteralSet) -> LiteralSetId {
-        self.literal_sets.push(set);
+    pub fn add_literal_set(&mut self, literals: &[&str]) -> LiteralSetId {
+        self.literal_sets.push(LiteralSet::new(literals));
+        self.set_literals.push(literals.iter().map(|literal| Box::from(*literal)).collect());
         LiteralSetId(u32::try_from(self.literal_sets.len() - 1).expect("fewer than 2^32 sets"))
+    }
+
+    /// The literals of a set.
+    #[must_use]
+    pub fn literals_of(&self, set: LiteralSetId) -> &[Box<str>] {
+        &self.set_literals[set.0 as usize]
+    }
+
+    /// The number of a derived text, new if it was not known; `None` when there are too many.
+    pub fn memo(&mut self, memo: Memo) -> Option<MemoId> {
+        let known = self.memos.iter().position(|known| *known == memo);
+        let index = known.unwrap_or(self.memos.len());
+        let id = MemoId(u16::try_from(index).ok()?);
+        if known.is_none() {
+            self.memos.push(memo);
+        }
+        Some(id)
+    }
+
+    /// A derived text.
+    #[must_use]
+    pub fn memo_of(&self, memo: MemoId) -> &Memo {
+        &self.memos[memo.0 as usize]
+    }
+
+    /// Adds a set of texts.
+    pub fn add_text_set(&mut self, set: TextSet) -> TextSetId {
+        self.text_sets.push(set);
+        TextSetId(u32::try_from(self.text_sets.len() - 1).expect("fewer than 2^32 sets"))
+    }
+
+    /// A set of texts.
+    #[must_use]
+    pub fn text_set(&self, set: TextSetId) -> &TextSet {
+        &self.text_sets[set.0 as usize]
+    }
+
+    /// Adds a set of patterns.
+    pub fn add_regex_set(&mut self, set: RegexSet) -> RegexSetId {
+        self.regex_sets.push(set);
+        RegexSetId(u32::try_from(self.regex_sets.len() - 1).expect("fewer than 2^32 sets"))
+    }
+
+    /// A set of patterns.
+    #[must_use]
+    pub fn regex_set(&self, set: RegexSetId) -> &RegexSet {
+        &self.regex_sets[set.0 as usize]
     }
 
     /// A set of literals.

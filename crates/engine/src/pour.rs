@@ -81,10 +81,8 @@ pub(crate) fn match_scenarios(
     pours: &mut Pours,
     mut on_match: impl FnMut(&Scenario),
 ) -> Matched {
-    let base = cx.scratch.bits.len();
     let select = &program.scenario_select;
-    cx.scratch.bits.resize(base + select.words(), 0);
-    select.candidates(cx.event, cx.pool, &mut cx.scratch.bits[base..]);
+    let base = select.push(cx);
     let mut matched = Matched::default();
     let mut event: Option<Arc<Snapshot>> = None;
     for word in 0..select.words() {
@@ -337,6 +335,11 @@ impl Buckets {
         let scenario = program.scenario(bucket.scenario);
         self.table.counts[bucket.scenario.0 as usize].overflowed += 1;
         let mut roots = Roots { no_event: true, ..Roots::default() };
+        // Without a filter the blackhole decides alone, and what it swallows need not be made: an
+        // alert that would have been lost silences the key all the same (spec §13, trap 36).
+        if scenario.overflow_filter.is_none() && self.is_silenced(scenario, bucket, at) {
+            return;
+        }
         let overflow = alert::build(&program, bucket, at, &mut self.cx(now, &roots));
         if let Some(filter) = &scenario.overflow_filter {
             let queue = bucket_roots(bucket, scenario);
@@ -345,16 +348,19 @@ impl Buckets {
             roots.signal =
                 Some(overflow.as_ref().map_or_else(crate::overflow::no_overflow, Overflow::value));
             // An error keeps the overflow (spec §6.5).
-            if !self.cx(now, &roots).test(filter).unwrap_or(true) {
+            if !self.cx(now, &roots).test(filter).unwrap_or(true)
+                || self.is_silenced(scenario, bucket, at)
+            {
                 return;
             }
         }
-        if let Some(silence) = scenario.blackhole
-            && self.table.is_blackholed(bucket.scenario, &bucket.partition, silence, at.at)
-        {
-            return;
-        }
         out.extend(overflow);
+    }
+
+    fn is_silenced(&mut self, scenario: &Scenario, bucket: &Bucket, at: Time) -> bool {
+        scenario.blackhole.is_some_and(|silence| {
+            self.table.is_blackholed(bucket.scenario, &bucket.partition, silence, at.at)
+        })
     }
 
     fn cx<'a>(&'a mut self, now: Timestamp, roots: &'a Roots) -> Cx<'a> {

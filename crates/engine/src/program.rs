@@ -320,8 +320,7 @@ impl Program {
             stage.select = Select::over_nodes(&stage.nodes, pool);
         }
         self.scenario_select =
-            Select::over_filters(self.scenarios.iter().map(|scenario| Some(&scenario.filter)))
-                .build(pool);
+            Select::over_filters(self.scenarios.iter().map(|scenario| &scenario.filter), pool);
         self.keep_what_is_read();
         self
     }

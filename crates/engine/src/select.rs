@@ -1,32 +1,40 @@
 //! Who could match: the few of many nodes or scenarios worth asking.
 //!
 //! Filters of rules are mostly conjunctions with an equality test in them (`evt.Parsed.program ==
-//! 'sshd' && …`), so one look-up of the field's value names the candidates. Sibling nodes that try
-//! patterns on the same field share one automaton of the literals their patterns require. With both,
-//! the cost of a line does not grow with the number of installed rules.
+//! 'sshd' && …`), so one look-up of the field's value names the candidates; others need some field
+//! not to be empty. What is left is narrowed by literals: members that search the same text, be it
+//! with `contains` or with a pattern, share one automaton of everything they require. So the cost of
+//! a line does not grow with the number of installed rules.
 //!
-//! A candidate is only a maybe: its filter and its pattern are still evaluated. What is not a
-//! candidate certainly fails.
+//! A candidate is only a maybe: its filter and its pattern are still evaluated. What is no candidate
+//! certainly fails.
 
-use crate::event::Event;
+mod needs;
+
+use crate::eval::Cx;
 use crate::expr::Expr;
-use crate::pool::{FieldId, LitId, Pool};
-use crate::program::{Destination, GrokInput, Node};
+use crate::pool::{FieldId, Pool, known};
+use crate::program::{Destination, GrokInput, Node, StaticValue};
 use alloc::{boxed::Box, vec::Vec};
+use core::cmp::Reverse;
 use hashbrown::HashMap;
+use needs::{Needs, TextKey, has_effects};
 use re2::LiteralSet;
 
-/// An index over a list of up to some thousands of filters or nodes.
+/// Sets larger than this many words are not narrowed by literals.
+const MAX_WORDS: usize = 64;
+
+/// An index over a list of filters or nodes.
 #[derive(Debug, Default)]
 pub struct Select {
     /// Words of 64 bits a set of members takes.
     words: usize,
-    /// Members without an equality test.
+    /// Members that need nothing.
     always: Vec<u64>,
-    /// One for each field that is tested.
+    /// One for each field that decides.
     keys: Vec<KeyIndex>,
-    /// One for each field that patterns are tried on.
-    literals: Vec<LiteralIndex>,
+    /// One for each text that literals are searched in.
+    texts: Vec<TextIndex>,
     /// Members after which the candidates must be found anew, for they may write what the index reads.
     dirties: Vec<u64>,
 }
@@ -34,15 +42,17 @@ pub struct Select {
 #[derive(Debug)]
 struct KeyIndex {
     field: FieldId,
-    /// For each value the members that want it, as `words` words.
+    /// For each value the members that want it.
     by_value: HashMap<Box<str>, Box<[u64]>>,
-    /// Members that want the field not to be set.
+    /// Members that want the field to be empty.
     when_empty: Box<[u64]>,
+    /// Members that want the field not to be empty.
+    when_set: Box<[u64]>,
 }
 
 #[derive(Debug)]
-struct LiteralIndex {
-    field: FieldId,
+struct TextIndex {
+    key: TextKey,
     /// Members this index speaks for: without a hit they certainly fail.
     members: Box<[u64]>,
     literals: LiteralSet,
@@ -51,18 +61,18 @@ struct LiteralIndex {
 }
 
 impl Select {
-    /// An index over filters; `None` is a member that always enters.
-    pub fn over_filters<'a>(filters: impl Iterator<Item = Option<&'a Expr>>) -> SelectBuilder<'a> {
-        SelectBuilder { filters: filters.collect() }
+    /// An index over filters.
+    #[must_use]
+    pub fn over_filters<'a>(filters: impl Iterator<Item = &'a Expr>, pool: &Pool) -> Self {
+        Self::build(filters.map(|filter| Needs::of_filter(Some(filter), pool)).collect(), pool)
     }
 
     /// An index over sibling nodes.
     #[must_use]
     pub fn over_nodes(nodes: &[Node], pool: &Pool) -> Self {
-        let mut select =
-            Self::over_filters(nodes.iter().map(|node| node.filter.as_ref())).build(pool);
-        select.index_literals(nodes, pool);
-        select.find_dirties(nodes);
+        let needs = nodes.iter().map(|node| needs_of(node, pool)).collect();
+        let mut select = Self::build(needs, pool);
+        select.find_dirties(nodes, pool);
         select
     }
 
@@ -72,26 +82,36 @@ impl Select {
         self.words
     }
 
-    /// Fills `bits` with the members that could match. hot: benches/engine.rs
-    pub fn candidates(&self, event: &Event, pool: &Pool, bits: &mut [u64]) {
+    /// Pushes the set of members that could match on the stack of sets; gives where it begins.
+    pub fn push(&self, cx: &mut Cx<'_>) -> usize {
+        let base = cx.scratch.bits.len();
+        cx.scratch.bits.resize(base + self.words, 0);
+        self.fill(base, cx);
+        base
+    }
+
+    /// Finds the members that could match anew. hot: benches/engine.rs
+    pub fn fill(&self, base: usize, cx: &mut Cx<'_>) {
+        let bits = &mut cx.scratch.bits[base..base + self.words];
         bits.copy_from_slice(&self.always);
         for key in &self.keys {
-            let found = match event.get(key.field, pool) {
-                None | Some("") => Some(&key.when_empty),
-                Some(value) => key.by_value.get(value),
-            };
-            if let Some(found) = found {
-                for (word, more) in bits.iter_mut().zip(found.iter()) {
-                    *word |= more;
-                }
+            let value = cx.event.get(key.field, cx.pool).unwrap_or("");
+            if value.is_empty() {
+                unite(bits, &key.when_empty);
+                continue;
+            }
+            unite(bits, &key.when_set);
+            if let Some(found) = key.by_value.get(value) {
+                unite(bits, found);
             }
         }
-        for index in &self.literals {
+        for index in &self.texts {
+            let bits = &cx.scratch.bits[base..base + self.words];
             let asked: u32 =
                 bits.iter().zip(&*index.members).map(|(a, b)| (a & b).count_ones()).sum();
-            // A single pattern has a prefilter of its own.
+            // A single member searches for itself.
             if asked >= 2 {
-                index.narrow(event, pool, bits);
+                index.narrow(base, cx);
             }
         }
     }
@@ -99,210 +119,185 @@ impl Select {
     /// Whether the candidates must be found anew after this member ran.
     #[must_use]
     pub fn is_dirty_after(&self, member: usize) -> bool {
-        self.dirties[member / 64] & (1 << (member % 64)) != 0
+        has(&self.dirties, member)
     }
 
-    fn index_literals(&mut self, nodes: &[Node], pool: &Pool) {
-        let mut by_field: Vec<(FieldId, Vec<usize>)> = Vec::new();
-        for (member, node) in nodes.iter().enumerate() {
-            let Some(grok) = &node.grok else { continue };
-            let GrokInput::Field(field) = &grok.input else { continue };
-            let fails_without_match = node.children.is_empty() && node.whitelist.is_none();
-            if !fails_without_match || pool.regex(grok.regex).required().is_none() {
-                continue;
+    fn build(needs: Vec<Needs>, pool: &Pool) -> Self {
+        let words = needs.len().div_ceil(64);
+        let mut select = Self {
+            words,
+            always: alloc::vec![0; words],
+            keys: Vec::new(),
+            texts: Vec::new(),
+            dirties: alloc::vec![0; words],
+        };
+        // Of the fields a member tests, the one most members test is used, so that there are few
+        // look-ups. Ties go to the lower field, so that the index is the same every time (I2).
+        let mut tested: HashMap<FieldId, usize> = HashMap::new();
+        let mut searched: HashMap<TextKey, usize> = HashMap::new();
+        for needs in &needs {
+            for (field, _) in &needs.values {
+                *tested.entry(*field).or_default() += 1;
             }
-            match by_field.iter_mut().find(|(of, _)| of == field) {
-                Some((_, members)) => members.push(member),
-                None => by_field.push((*field, alloc::vec![member])),
+            for (key, _) in &needs.literals {
+                *searched.entry(*key).or_default() += 1;
             }
         }
-        for (field, members) in by_field {
-            if members.len() < 2 {
-                continue;
-            }
-            let mut index = LiteralIndex {
-                field,
-                members: alloc::vec![0; self.words].into_boxed_slice(),
-                literals: LiteralSet::new::<&str>(&[]),
-                owners: Box::default(),
-            };
-            let mut texts: Vec<&str> = Vec::new();
-            let mut owners = Vec::new();
-            for member in members {
-                index.members[member / 64] |= 1 << (member % 64);
-                let Some(grok) = &nodes[member].grok else { continue };
-                for literal in pool.regex(grok.regex).required().unwrap_or_default() {
-                    texts.push(literal);
-                    owners.push(member as u32);
+        let mut texts: Vec<(TextKey, Vec<(u32, Vec<Box<str>>)>)> = Vec::new();
+        for (member, mut needs) in needs.into_iter().enumerate() {
+            let best = needs.values.iter().max_by_key(|(field, _)| (tested[field], Reverse(*field)));
+            if let Some((field, values)) = best {
+                let key = select.key(*field);
+                for value in values {
+                    set(key.wanting(pool.lit_text(*value), words), member);
+                }
+            } else if needs.present.is_empty() {
+                set(&mut select.always, member);
+            } else {
+                for field in &needs.present {
+                    set(&mut select.key(*field).when_set, member);
                 }
             }
-            index.literals = LiteralSet::new(&texts);
-            index.owners = owners.into_boxed_slice();
-            self.literals.push(index);
+            needs.literals.sort_by_key(|(key, _)| (Reverse(searched[key]), *key));
+            let Some((key, literals)) = needs.literals.into_iter().next() else { continue };
+            let entry = (member as u32, literals);
+            match texts.iter_mut().find(|(of, _)| *of == key) {
+                Some((_, entries)) => entries.push(entry),
+                None => texts.push((key, alloc::vec![entry])),
+            }
         }
+        if words <= MAX_WORDS {
+            texts.retain(|(_, entries)| entries.len() >= 2);
+            select.texts =
+                texts.into_iter().map(|(key, entries)| TextIndex::new(key, &entries, words)).collect();
+        }
+        select
     }
 
-    fn find_dirties(&mut self, nodes: &[Node]) {
-        self.dirties = alloc::vec![0; self.words];
+    fn key(&mut self, field: FieldId) -> &mut KeyIndex {
+        let at = self.keys.iter().position(|key| key.field == field).unwrap_or_else(|| {
+            let none = || alloc::vec![0; self.words].into_boxed_slice();
+            let (when_empty, when_set) = (none(), none());
+            self.keys.push(KeyIndex { field, by_value: HashMap::new(), when_empty, when_set });
+            self.keys.len() - 1
+        });
+        &mut self.keys[at]
+    }
+
+    fn find_dirties(&mut self, nodes: &[Node], pool: &Pool) {
         let read: Vec<FieldId> = self
             .keys
             .iter()
             .map(|key| key.field)
-            .chain(self.literals.iter().map(|index| index.field))
+            .chain(self.texts.iter().map(|index| index.key.field(pool)))
             .collect();
         for (member, node) in nodes.iter().enumerate() {
             if may_write(node, &read) {
-                self.dirties[member / 64] |= 1 << (member % 64);
+                set(&mut self.dirties, member);
             }
         }
     }
 }
 
-/// Filters on their way to an index.
-#[derive(Debug)]
-pub struct SelectBuilder<'a> {
-    filters: Vec<Option<&'a Expr>>,
-}
-
-impl SelectBuilder<'_> {
-    /// Builds the index. Of the fields a filter tests, the one that most filters test is used, so
-    /// that there are few look-ups.
-    #[must_use]
-    pub fn build(self, pool: &Pool) -> Select {
-        let words = self.filters.len().div_ceil(64);
-        let mut always = alloc::vec![0u64; words];
-        let tests: Vec<Vec<(FieldId, Vec<LitId>)>> = self
-            .filters
-            .iter()
-            .map(|filter| match filter {
-                // A filter with effects is evaluated whatever it will give (spec §13, trap 55).
-                Some(filter) if !has_effects(filter) => required_values(filter),
-                _ => Vec::new(),
-            })
-            .collect();
-        let mut popularity: HashMap<FieldId, usize> = HashMap::new();
-        for (field, _) in tests.iter().flatten() {
-            *popularity.entry(*field).or_default() += 1;
+impl KeyIndex {
+    fn wanting(&mut self, value: &str, words: usize) -> &mut [u64] {
+        if value.is_empty() {
+            return &mut self.when_empty;
         }
-        let mut keys: Vec<KeyIndex> = Vec::new();
-        for (member, tests) in tests.iter().enumerate() {
-            // Ties go to the lower field, so that the index is the same every time (I2).
-            let best = tests
-                .iter()
-                .max_by_key(|(field, _)| (popularity[field], core::cmp::Reverse(*field)));
-            let Some((field, values)) = best else {
-                always[member / 64] |= 1 << (member % 64);
-                continue;
-            };
-            let at = keys.iter().position(|key| key.field == *field).unwrap_or_else(|| {
-                let when_empty = alloc::vec![0; words].into_boxed_slice();
-                keys.push(KeyIndex { field: *field, by_value: HashMap::new(), when_empty });
-                keys.len() - 1
-            });
-            for value in values {
-                let text = pool.lit_text(*value);
-                let set = if text.is_empty() {
-                    &mut keys[at].when_empty
-                } else {
-                    keys[at]
-                        .by_value
-                        .entry(text.into())
-                        .or_insert_with(|| alloc::vec![0; words].into_boxed_slice())
-                };
-                set[member / 64] |= 1 << (member % 64);
-            }
-        }
-        Select { words, always, keys, literals: Vec::new(), dirties: alloc::vec![0; words] }
+        self.by_value
+            .entry(value.into())
+            .or_insert_with(|| alloc::vec![0; words].into_boxed_slice())
     }
 }
 
-impl LiteralIndex {
-    fn narrow(&self, event: &Event, pool: &Pool, bits: &mut [u64]) {
-        let Some(text) = event.get(self.field, pool) else {
-            // The field is not set: every pattern on it fails.
-            for (word, members) in bits.iter_mut().zip(&*self.members) {
-                *word &= !members;
+impl TextIndex {
+    fn new(key: TextKey, entries: &[(u32, Vec<Box<str>>)], words: usize) -> Self {
+        let mut members = alloc::vec![0; words];
+        let mut literals: Vec<&str> = Vec::new();
+        let mut owners = Vec::new();
+        for (member, required) in entries {
+            set(&mut members, *member as usize);
+            for literal in required {
+                literals.push(literal);
+                owners.push(*member);
             }
-            return;
+        }
+        Self {
+            key,
+            members: members.into(),
+            literals: LiteralSet::new(&literals),
+            owners: owners.into(),
+        }
+    }
+
+    /// Takes out the members none of whose literals occur.
+    fn narrow(&self, base: usize, cx: &mut Cx<'_>) {
+        let text = match self.key {
+            TextKey::Field(field) => cx.event.text(field).unwrap_or(crate::eval::EMPTY),
+            TextKey::Memo(memo) => cx.memo(memo),
         };
-        // Members found go to the upper half of what `bits` would be; here: clear, then set again.
-        let mut kept = [0u64; 16];
-        if bits.len() > kept.len() {
-            return;
-        }
-        self.literals.for_each_match(text, |literal| {
-            let member = self.owners[literal] as usize;
-            kept[member / 64] |= 1 << (member % 64);
+        let mut found = [0u64; MAX_WORDS];
+        self.literals.for_each_match(text.get(cx.event, cx.pool), |literal| {
+            set(&mut found, self.owners[literal] as usize);
         });
-        for ((word, members), kept) in bits.iter_mut().zip(&*self.members).zip(kept) {
-            *word &= !members | kept;
+        let bits = &mut cx.scratch.bits[base..];
+        for ((word, members), found) in bits.iter_mut().zip(&*self.members).zip(found) {
+            *word &= !members | found;
         }
     }
 }
 
-/// The values a field must have for a condition to hold: one entry for each field that the
-/// condition tests in a way it cannot hold without.
-fn required_values(expr: &Expr) -> Vec<(FieldId, Vec<LitId>)> {
-    match expr {
-        Expr::FieldEq(field, lit) => alloc::vec![(*field, alloc::vec![*lit])],
-        Expr::FieldIn(field, lits) => alloc::vec![(*field, lits.to_vec())],
-        Expr::And(left, right) => {
-            let mut both = required_values(left);
-            both.extend(required_values(right));
-            both
+fn set(bits: &mut [u64], member: usize) {
+    bits[member / 64] |= 1 << (member % 64);
+}
+
+fn has(bits: &[u64], member: usize) -> bool {
+    bits[member / 64] & (1 << (member % 64)) != 0
+}
+
+fn unite(bits: &mut [u64], more: &[u64]) {
+    for (word, more) in bits.iter_mut().zip(more) {
+        *word |= more;
+    }
+}
+
+/// What a node cannot succeed without: what its filter needs, and what its pattern requires where
+/// its failure is the end of it.
+fn needs_of(node: &Node, pool: &Pool) -> Needs {
+    let needs = Needs::of_filter(node.filter.as_ref(), pool);
+    let Some(grok) = &node.grok else { return needs };
+    let GrokInput::Field(field) = &grok.input else { return needs };
+    let is_plain = node.children.is_empty()
+        && node.whitelist.is_none()
+        && !node.filter.as_ref().is_some_and(has_effects);
+    match pool.regex(grok.regex).required() {
+        Some(literals) if is_plain => {
+            let literals = literals.iter().map(|literal| &**literal);
+            needs.and(Needs::of_key(TextKey::Field(*field), literals, pool))
         }
-        // `a == 'x' || a == 'y'`: what both sides require of the same field.
-        Expr::Or(left, right) => {
-            let right = required_values(right);
-            required_values(left)
-                .into_iter()
-                .filter_map(|(field, mut values)| {
-                    let (_, more) = right.iter().find(|(of, _)| *of == field)?;
-                    values.extend(more);
-                    Some((field, values))
-                })
-                .collect()
-        }
-        _ => Vec::new(),
+        _ => needs,
     }
 }
 
 /// Whether running a node may write one of these fields.
 fn may_write(node: &Node, fields: &[FieldId]) -> bool {
-    let writes_static = |to: &Destination| match to {
+    let writes = |to: &Destination| match to {
         Destination::Field(field) | Destination::Meta(field) => fields.contains(field),
-        // Enrichers write Enriched only, which no index reads unless it is among `fields`.
-        Destination::Method(_) => fields.iter().any(|field| is_enriched(*field)),
+        Destination::Method(_) => {
+            fields.iter().any(|field| (known::ISO_CODE..=known::ENRICHED_TIME).contains(field))
+        }
         Destination::Unmarshaled(_) | Destination::Overflow(_) | Destination::Nowhere => false,
     };
-    let grok = node.grok.as_ref().is_some_and(|grok| {
+    let by_grok = node.grok.as_ref().is_some_and(|grok| {
         grok.fields.iter().any(|field| fields.contains(field))
-            || grok.statics.iter().any(|assign| writes_static(&assign.to))
+            || grok.statics.iter().any(|assign| writes(&assign.to))
             || matches!(&grok.input, GrokInput::Expr(expr) if has_effects(expr))
     });
-    grok || node.statics.iter().any(|assign| {
-        writes_static(&assign.to)
-            || matches!(&assign.from, crate::program::StaticValue::Expr(expr) if has_effects(expr))
-    }) || node.filter.as_ref().is_some_and(has_effects)
-        || node.children.iter().any(|child| may_write(child, fields))
-}
-
-fn is_enriched(field: FieldId) -> bool {
-    use crate::pool::known;
-    (known::ISO_CODE..=known::ENRICHED_TIME).contains(&field)
-}
-
-/// Whether evaluating an expression does more than give a value.
-fn has_effects(expr: &Expr) -> bool {
-    use crate::function::{Function as F, Method as M};
-    let mut found = false;
-    expr.walk(&mut |part| {
-        if let Expr::Method { method: M::SetMeta | M::SetParsed, .. }
-        | Expr::Call(F::UnmarshalJson | F::ParseKv | F::ParseKvLax | F::SetInStash | F::LogInfo, _) =
-            part
-        {
-            found = true;
-        }
+    let by_static = node.statics.iter().any(|assign| {
+        writes(&assign.to) || matches!(&assign.from, StaticValue::Expr(expr) if has_effects(expr))
     });
-    found
+    by_grok
+        || by_static
+        || node.filter.as_ref().is_some_and(has_effects)
+        || node.children.iter().any(|child| may_write(child, fields))
 }

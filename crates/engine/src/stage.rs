@@ -54,7 +54,7 @@ impl<'a> Runner<'a, '_> {
 
     fn run_stage(&mut self, stage: &'a Stage, index: usize, cx: &mut Cx<'_>) -> Result<bool, Aborted> {
         let mut any = false;
-        let base = push_candidates(&stage.select, cx);
+        let base = stage.select.push(cx);
         let mut member = 0;
         while member < stage.nodes.len() {
             let Some(next) = self.next_candidate(&stage.nodes, base, member, 0, cx) else { break };
@@ -70,7 +70,7 @@ impl<'a> Runner<'a, '_> {
                 break;
             }
             if stage.select.is_dirty_after(next) {
-                refresh_candidates(&stage.select, base, cx);
+                stage.select.fill(base, cx);
             }
         }
         cx.scratch.bits.truncate(base);
@@ -173,7 +173,7 @@ impl<'a> Runner<'a, '_> {
         ok: &mut bool,
         cx: &mut Cx<'_>,
     ) -> Result<(), Aborted> {
-        let base = push_candidates(&node.select, cx);
+        let base = node.select.push(cx);
         let last = node.children.len() - 1;
         let mut member = 0;
         // The verdict of the last child evaluated stands; a child passed over has failed.
@@ -193,7 +193,7 @@ impl<'a> Runner<'a, '_> {
                 *ok = false;
             }
             if node.select.is_dirty_after(next) {
-                refresh_candidates(&node.select, base, cx);
+                node.select.fill(base, cx);
             }
         }
         cx.scratch.bits.truncate(base);
@@ -350,18 +350,6 @@ fn is_empty(text: &Text, cx: &Cx<'_>) -> bool {
 fn names(list: &Whitelist, text: &str) -> bool {
     let Ok(ip) = text.parse::<IpAddr>() else { return false };
     list.ips.contains(&ip) || list.networks.iter().any(|network| network.contains(&ip))
-}
-
-fn push_candidates(select: &crate::select::Select, cx: &mut Cx<'_>) -> usize {
-    let base = cx.scratch.bits.len();
-    cx.scratch.bits.resize(base + select.words(), 0);
-    select.candidates(cx.event, cx.pool, &mut cx.scratch.bits[base..]);
-    base
-}
-
-fn refresh_candidates(select: &crate::select::Select, base: usize, cx: &mut Cx<'_>) {
-    let end = base + select.words();
-    select.candidates(cx.event, cx.pool, &mut cx.scratch.bits[base..end]);
 }
 
 fn run_stash(stash: &crate::program::Stash, cx: &mut Cx<'_>) {

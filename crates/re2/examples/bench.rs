@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use re2::{Cache, LiteralSet, Regex};
+use re2::{Cache, LiteralSet, Regex, RegexSet, SetCache};
 use regex_automata::meta;
 
 const ROUNDS: usize = 15;
@@ -27,13 +27,17 @@ fn main() {
     let failed: Vec<&str> =
         messages.iter().copied().filter(|text| text.starts_with("Failed ")).collect();
 
-    println!("{:<28} {:>6} {:>6} {:>9} {:>9} {:>9} {:>6}", "", "lines", "bytes", "re2", "meta", "KiB", "hits");
+    println!(
+        "{:<28} {:>6} {:>6} {:>9} {:>9} {:>9} {:>6}",
+        "", "lines", "bytes", "re2", "meta", "KiB", "hits"
+    );
     measure("syslog line", &syslog_line(), &sshd);
     measure("sshd failure, failures", &sshd_fail(), &failed);
     measure("sshd failure, all messages", &sshd_fail(), &messages);
     measure("sshd, no literal prefix", &sshd_pam(), &messages);
     measure("web access", &web_access(), &web);
     measure_literals(&messages);
+    measure_set(&web);
 }
 
 fn measure(name: &str, pattern: &str, lines: &[&str]) {
@@ -43,8 +47,7 @@ fn measure(name: &str, pattern: &str, lines: &[&str]) {
     let hir = re2::parse(pattern).expect("the patterns here are correct");
     let oracle = meta::Builder::new().build_from_hir(&hir).expect("not too large");
     let info = oracle.group_info().clone();
-    let names: Vec<&str> =
-        info.pattern_names(regex_automata::PatternID::ZERO).flatten().collect();
+    let names: Vec<&str> = info.pattern_names(regex_automata::PatternID::ZERO).flatten().collect();
     let regex = Regex::with_groups(pattern, &names).expect("its own names");
     let mut cache = Cache::new();
     let mut slots = vec![None; names.len()];
@@ -78,9 +81,17 @@ fn measure(name: &str, pattern: &str, lines: &[&str]) {
 
 fn measure_literals(lines: &[&str]) {
     let literals = LiteralSet::new(&[
-        "Failed ", "Invalid user", "Disconnected from ", "authentication failure; ", "Accepted ",
-        "Connection closed by ", "Bad protocol version", "maximum authentication attempts",
-        "Connection reset by ", "Unable to negotiate with ", "identification string",
+        "Failed ",
+        "Invalid user",
+        "Disconnected from ",
+        "authentication failure; ",
+        "Accepted ",
+        "Connection closed by ",
+        "Bad protocol version",
+        "maximum authentication attempts",
+        "Connection reset by ",
+        "Unable to negotiate with ",
+        "identification string",
     ]);
     let mut n_found = 0_usize;
     let time = fastest(|| {
@@ -90,6 +101,21 @@ fn measure_literals(lines: &[&str]) {
     });
     black_box(n_found);
     println!("{:<28} {:>6} {:>6} {:>9.1}", "literals", lines.len(), "", time / lines.len() as f64);
+}
+
+fn measure_set(lines: &[&str]) {
+    let patterns: Vec<String> =
+        (0..600).map(|i| format!(r"\b{:05x}agent\b", i * 104_729)).collect();
+    let set = RegexSet::new(&patterns).expect("correct");
+    let agents: Vec<&str> = lines.iter().filter_map(|line| line.rsplit('"').nth(1)).collect();
+    let mut cache = SetCache::new();
+    let time = fastest(|| {
+        for agent in &agents {
+            black_box(set.is_match_any(&mut cache, agent));
+        }
+    });
+    let n = agents.len();
+    println!("{:<28} {n:>6} {:>6} {:>9.1}", "600 user agents", "", time / n as f64);
 }
 
 /// The time of the fastest round, in nanoseconds.
@@ -103,8 +129,10 @@ fn fastest(mut round: impl FnMut()) -> f64 {
         .fold(f64::MAX, f64::min)
 }
 
-const OCTETS: &str = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}";
-const IPV4: &str = r"(?:(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)\.){3}(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)";
+const OCTETS: &str =
+    r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}";
+const IPV4: &str =
+    r"(?:(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)\.){3}(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)";
 const LABEL: &str = r"[0-9A-Za-z][0-9A-Za-z-]{0,62}";
 const MONTH: &str = concat!(
     r"(?:\bJan(?:uary|uar)?|Feb(?:ruary|ruar)?|M(?:a|ä)?r(?:ch|z)?|Apr(?:il)?|Ma(?:y|i)?|Jun(?:e|i)?|",
@@ -129,7 +157,9 @@ fn ip() -> String {
         };
         alternatives.push(head + &tail);
     }
-    let short = format!("(?::(?:(?::[0-9A-Fa-f]{{1,4}}){{1,7}}|(?::[0-9A-Fa-f]{{1,4}}){{0,5}}:{OCTETS}|:))");
+    let short = format!(
+        "(?::(?:(?::[0-9A-Fa-f]{{1,4}}){{1,7}}|(?::[0-9A-Fa-f]{{1,4}}){{0,5}}:{OCTETS}|:))"
+    );
     alternatives.push(short);
     format!("(?:(?:(?:{})(?:%.+)?)|{IPV4})", alternatives.join("|"))
 }

@@ -378,6 +378,10 @@ impl Dfa {
     fn push_state(&mut self, state: State, run: u32) -> u32 {
         let row = self.table.len();
         let unknown = Edge { next: flag::UNKNOWN, trail: UNCHANGED };
+        // Growing by half keeps what is allocated near the limit.
+        if self.table.capacity() < row + self.stride {
+            self.table.reserve_exact(row / 2 + 16 * self.stride);
+        }
         self.table.resize(row + self.stride - 1, unknown);
         let index = u32::try_from(self.states.len()).unwrap_or(0);
         self.table.push(Edge { next: index, trail: run });
@@ -412,6 +416,12 @@ impl Dfa {
             }
         });
         first
+    }
+
+    /// Makes the next search float after a single attempt.
+    #[cfg(test)]
+    pub(crate) fn float(&mut self) {
+        self.floats_well = true;
     }
 
     /// The states made so far.

@@ -23,7 +23,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax(error) => error.fmt(f),
-            Self::TooLarge => f.write_str("the pattern repeats too much: its automaton is too large"),
+            Self::TooLarge => {
+                f.write_str("the pattern repeats too much: its automaton is too large")
+            }
             Self::Unsupported => f.write_str("the pattern matches parts of characters"),
             Self::Group(name) => write!(f, "no group `{name}`, or it is wanted twice"),
         }

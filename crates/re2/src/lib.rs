@@ -10,6 +10,7 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by a panic"))]
 
 extern crate alloc;
 #[cfg(test)]
@@ -17,6 +18,7 @@ extern crate std;
 
 mod dfa;
 mod error;
+mod grams;
 mod literal;
 mod literals;
 mod parse;

@@ -15,7 +15,7 @@ use regex_syntax::hir::{Class, Hir, HirKind, Look};
 const MAX_LITERALS: usize = 64;
 
 /// The most characters of a class that count as literals rather than as "anything".
-const MAX_CLASS: u32 = 8;
+const MAX_CLASS: u32 = 4;
 
 /// Longer literals are cut to about this: the rest would make scanners larger and find no more.
 const MAX_LITERAL: usize = 32;
@@ -24,7 +24,7 @@ const MAX_LITERAL: usize = 32;
 const MAX_ROUNDS: u32 = 8;
 
 /// Shorter literals are everywhere, and so worth nothing.
-const MIN_LITERAL: usize = 2;
+const MIN_LITERAL: usize = 3;
 
 /// Whether upper and lower case ASCII letters are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -344,13 +344,13 @@ mod tests {
         both("(?:abc){2,}x", &["abcabc"]);
         both("(?:abc)*", &[]);
         both("(?:abc)?d", &[]);
-        both("a{2,}", &["aa"]);
+        both("a{3,}", &["aaa"]);
     }
 
     #[test]
     fn letter_case() {
         check("Failed Password", &["Failed Password"], &["failed password"]);
-        check("(?i)ab", &["AB", "Ab", "aB", "ab"], &["ab"]);
+        check("(?i)abc", &["ABC", "ABc", "AbC", "Abc", "aBC", "aBc", "abC", "abc"], &["abc"]);
         let hir = crate::parse("(?i)union").unwrap();
         assert_eq!(required(&hir, Case::Exact).map(|set| set.len()), Some(32));
         check("(?i)k", &[], &[]);
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn too_short_or_too_many() {
-        both(r"\d:\d", &[]);
+        both(r"\d::\d", &[]);
         both(r".*", &[]);
         both("", &[]);
         both("[a-j]{8}", &[]);

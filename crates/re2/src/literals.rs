@@ -1,7 +1,14 @@
 //! A set of literals looked for all at once.
+//!
+//! Behind it stands the fastest scanner the literals allow: [`Grams`] if each is of three bytes or
+//! more, else an automaton, dense or sparse. All give the same answers.
+
+use alloc::vec::Vec;
 
 use aho_corasick::automaton::Automaton;
 use aho_corasick::{Anchored, MatchKind, dfa, nfa::contiguous};
+
+use crate::grams::Grams;
 
 /// Tables up to this size are worth their memory: a dense one is twice as fast as a sparse one.
 const MAX_DENSE: usize = 4 << 20;
@@ -24,6 +31,7 @@ pub struct LiteralSet {
 enum Scanner {
     /// No literals.
     Empty,
+    Grams(Grams),
     Dense(dfa::DFA),
     Sparse(contiguous::NFA),
 }
@@ -53,6 +61,7 @@ impl LiteralSet {
     pub fn memory(&self) -> usize {
         match &self.scanner {
             Scanner::Empty => 0,
+            Scanner::Grams(grams) => grams.memory(),
             Scanner::Dense(dfa) => dfa.memory_usage(),
             Scanner::Sparse(nfa) => nfa.memory_usage(),
         }
@@ -62,44 +71,67 @@ impl LiteralSet {
     pub fn contains_any(&self, text: &str) -> bool {
         match &self.scanner {
             Scanner::Empty => false,
+            Scanner::Grams(grams) => {
+                let mut hit = false;
+                grams.scan(text.as_bytes(), |_| {
+                    hit = true;
+                    false
+                });
+                hit
+            }
             Scanner::Dense(dfa) => contains(dfa, text.as_bytes()),
             Scanner::Sparse(nfa) => contains(nfa, text.as_bytes()),
         }
     }
 
     /// Calls `found` with the index of each literal for each of its occurrences in a text, also
-    /// overlapping ones, ordered by where they end.
+    /// overlapping ones, in no particular order.
     pub fn for_each_match(&self, text: &str, found: impl FnMut(usize)) {
         match &self.scanner {
             Scanner::Empty => {}
+            Scanner::Grams(grams) => {
+                let mut found = found;
+                grams.scan(text.as_bytes(), |id| {
+                    found(id);
+                    true
+                });
+            }
             Scanner::Dense(dfa) => scan(dfa, text.as_bytes(), found),
             Scanner::Sparse(nfa) => scan(nfa, text.as_bytes(), found),
         }
     }
 
     fn build<L: AsRef<str>>(literals: &[L], folded: bool) -> Self {
-        let n_literals = literals.len();
-        // The builders fail only beyond two billion states.
-        let scanner = match contiguous::NFA::builder()
-            .match_kind(MatchKind::Standard)
-            .ascii_case_insensitive(folded)
-            .build(literals.iter().map(AsRef::as_ref).map(str::as_bytes))
-        {
-            _ if literals.is_empty() => Scanner::Empty,
-            Err(_) => Scanner::Empty,
-            Ok(sparse) => dense(literals, folded).map_or(Scanner::Sparse(sparse), Scanner::Dense),
+        let literals: Vec<&[u8]> = literals.iter().map(|text| text.as_ref().as_bytes()).collect();
+        let scanner = if literals.is_empty() {
+            Scanner::Empty
+        } else if let Some(grams) = Grams::new(&literals, folded) {
+            Scanner::Grams(grams)
+        } else if let Some(dense) = dense(&literals, folded) {
+            Scanner::Dense(dense)
+        } else {
+            sparse(&literals, folded).map_or(Scanner::Empty, Scanner::Sparse)
         };
-        Self { scanner, n_literals }
+        Self { scanner, n_literals: literals.len() }
     }
 }
 
-fn dense<L: AsRef<str>>(literals: &[L], folded: bool) -> Option<dfa::DFA> {
+/// `None` beyond two billion states, which no memory holds anyway.
+fn sparse(literals: &[&[u8]], folded: bool) -> Option<contiguous::NFA> {
+    contiguous::NFA::builder()
+        .match_kind(MatchKind::Standard)
+        .ascii_case_insensitive(folded)
+        .build(literals)
+        .ok()
+}
+
+fn dense(literals: &[&[u8]], folded: bool) -> Option<dfa::DFA> {
     // A guess from above: a state per byte, an edge for each byte value in use.
     let mut used = [false; 256];
     let mut n_bytes = 1_usize;
     for literal in literals {
-        n_bytes = n_bytes.saturating_add(literal.as_ref().len());
-        for &byte in literal.as_ref().as_bytes() {
+        n_bytes = n_bytes.saturating_add(literal.len());
+        for &byte in *literal {
             used[usize::from(byte)] = true;
         }
     }
@@ -110,7 +142,7 @@ fn dense<L: AsRef<str>>(literals: &[L], folded: bool) -> Option<dfa::DFA> {
     dfa::DFA::builder()
         .match_kind(MatchKind::Standard)
         .ascii_case_insensitive(folded)
-        .build(literals.iter().map(AsRef::as_ref).map(str::as_bytes))
+        .build(literals)
         .ok()
 }
 
@@ -157,29 +189,69 @@ fn walk<A: Automaton>(
 mod tests {
     use alloc::format;
     use alloc::string::String;
-    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
 
     use super::*;
 
     fn found(literals: &LiteralSet, text: &str) -> Vec<usize> {
         let mut found = Vec::new();
         literals.for_each_match(text, |id| found.push(id));
+        found.sort_unstable();
         found
+    }
+
+    /// Compares with looking for one literal after the other.
+    fn check(literals: &[&str], text: &str) {
+        let mut expect = Vec::new();
+        for (id, literal) in literals.iter().enumerate() {
+            let n =
+                (0..text.len()).filter(|&at| text.as_bytes()[at..].starts_with(literal.as_bytes()));
+            expect.extend(n.map(|_| id));
+        }
+        let set = LiteralSet::new(literals);
+        assert_eq!(found(&set, text), expect, "{literals:?} in {text:?}");
+        assert_eq!(set.contains_any(text), !expect.is_empty(), "{literals:?} in {text:?}");
+        let upper: Vec<String> =
+            literals.iter().map(|literal| literal.to_ascii_uppercase()).collect();
+        let folded = LiteralSet::new_folded(&upper);
+        let lower: Vec<String> =
+            literals.iter().map(|literal| literal.to_ascii_lowercase()).collect();
+        if lower == literals && text.to_ascii_lowercase() == text {
+            assert_eq!(found(&folded, text), expect, "{upper:?} in {text:?}");
+        }
     }
 
     #[test]
     fn reports_overlapping_literals() {
-        let set = LiteralSet::new(&["ab", "abc", "b", "bcd", "x"]);
-        assert_eq!(found(&set, "abcd"), [0, 2, 1, 3]);
-        assert!(set.contains_any("aab"));
-        assert!(!set.contains_any("ac"));
-        assert_eq!(found(&set, "AB"), []);
+        check(&["ab", "abc", "b", "bcd", "x"], "abcd abc b");
+        check(&["abc", "abcd", "bcd", "cde"], "abcde ababcd");
+        check(&["aaa", "aaaa"], "aaaaaaa");
     }
 
     #[test]
-    fn folds_ascii_letters() {
-        let set = LiteralSet::new_folded(&["ab", "É"]);
-        assert_eq!(found(&set, "AbÉé"), [0, 1]);
+    fn literals_of_any_length_at_any_place() {
+        let text = "0123456789abcdefghijklmnopqrstuvwxyz";
+        for shortest in 1..9 {
+            for start in 0..text.len() - shortest {
+                let rest = &text[start..];
+                check(&[&rest[..shortest], &rest[..rest.len().min(12)], "789ABCDEFGH"], text);
+            }
+        }
+    }
+
+    #[test]
+    fn folds_ascii_letters_only() {
+        for literals in [["ab", "É"], ["abcd", "ÉÉÉ"], ["[abc]", "{def}"]] {
+            let set = LiteralSet::new_folded(&literals);
+            assert_eq!(found(&set, literals[0]), [0]);
+            assert_eq!(found(&set, &literals[0].to_ascii_uppercase()), [0]);
+            assert_eq!(
+                found(&set, &literals[1].to_lowercase()).len(),
+                usize::from(literals[1].is_ascii())
+            );
+        }
+        assert_eq!(found(&LiteralSet::new_folded(&["[abc]"]), "{ABC}"), []);
     }
 
     #[test]
@@ -191,10 +263,35 @@ mod tests {
     }
 
     #[test]
-    fn large_sets_stay_sparse() {
-        let literals: Vec<String> = (0..30_000).map(|i| format!("literal number {i}!")).collect();
-        let set = LiteralSet::new(&literals);
-        assert!(matches!(set.scanner, Scanner::Sparse(_)));
-        assert_eq!(found(&set, "a literal number 12345!"), [12345]);
+    fn each_scanner_gets_its_sets() {
+        let grams = LiteralSet::new(&["abc", "defg"]);
+        assert!(matches!(grams.scanner, Scanner::Grams(_)));
+        let short = LiteralSet::new(&["abc", "de"]);
+        assert!(matches!(short.scanner, Scanner::Dense(_)));
+        let mut literals: Vec<String> =
+            (0..30_000).map(|i| format!("literal number {i}!")).collect();
+        literals.push("x".into());
+        let large = LiteralSet::new(&literals);
+        assert!(matches!(large.scanner, Scanner::Sparse(_)));
+        assert_eq!(found(&large, "a literal number 12345!"), [12345]);
+        // Too many literals with one gram.
+        let alike: Vec<String> = (0..100).map(|i| format!("aaaaa{}", "a".repeat(i))).collect();
+        let set = LiteralSet::new(&alike);
+        assert!(matches!(set.scanner, Scanner::Dense(_)));
+        assert_eq!(found(&set, "aaaaaaa").len(), 6);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+        #[test]
+        fn agrees_with_the_plain_way(
+            literals in prop::collection::vec("[abAé]{1,9}", 1..12),
+            longer in prop::collection::vec("[abc]{3,9}", 1..12),
+            text in "[abcAé]{0,40}",
+        ) {
+            check(&literals.iter().map(String::as_str).collect::<Vec<_>>(), &text);
+            check(&longer.iter().map(String::as_str).collect::<Vec<_>>(), &text);
+        }
     }
 }

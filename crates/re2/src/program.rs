@@ -150,7 +150,9 @@ impl Program {
             match inst {
                 Inst::Byte { low, high, .. } => add(low, high),
                 Inst::Sparse { first, n } => {
-                    span(&self.ranges, first, n).iter().for_each(|range| add(range.low, range.high));
+                    span(&self.ranges, first, n)
+                        .iter()
+                        .for_each(|range| add(range.low, range.high));
                 }
                 Inst::Split { best, other } => stack.extend([best, other]),
                 Inst::Union { first, n } => stack.extend(span(&self.alternates, first, n)),
@@ -250,9 +252,7 @@ fn measure(hir: &Hir) -> Result<Size, Error> {
             let n = usize::try_from(n).unwrap_or(usize::MAX);
             measure(&repetition.sub)?.and(Size::of(1)).times(n).and(Size::of(1))
         }
-        HirKind::Capture(capture) => {
-            measure(&capture.sub)?.and(Size { insts: 2, slots: 2 })
-        }
+        HirKind::Capture(capture) => measure(&capture.sub)?.and(Size { insts: 2, slots: 2 }),
         HirKind::Concat(subs) | HirKind::Alternation(subs) => {
             let mut size = Size::of(1);
             for sub in subs {
@@ -277,10 +277,7 @@ fn look(look: hir::Look) -> Option<Look> {
 }
 
 fn holds_all_non_ascii(class: &hir::ClassUnicode) -> bool {
-    class
-        .ranges()
-        .last()
-        .is_some_and(|last| last.start() <= '\u{80}' && last.end() == char::MAX)
+    class.ranges().last().is_some_and(|last| last.start() <= '\u{80}' && last.end() == char::MAX)
 }
 
 /// Compiles back to front: each part is told where to go on, so nothing is patched but loops.
@@ -299,9 +296,11 @@ impl Compiler<'_> {
     fn compile(&mut self, hir: &Hir, next: InstId) -> InstId {
         match hir.kind() {
             HirKind::Empty => next,
-            HirKind::Literal(literal) => literal.0.iter().rev().fold(next, |next, &byte| {
-                self.push(Inst::Byte { low: byte, high: byte, next })
-            }),
+            HirKind::Literal(literal) => literal
+                .0
+                .iter()
+                .rev()
+                .fold(next, |next, &byte| self.push(Inst::Byte { low: byte, high: byte, next })),
             HirKind::Class(Class::Unicode(class)) => self.class(class, next),
             HirKind::Class(Class::Bytes(class)) => {
                 let ranges = class.iter().map(|range| (range.start(), range.end(), next));
@@ -422,8 +421,11 @@ impl Compiler<'_> {
             [(low, high, next)] => self.push(Inst::Byte { low, high, next }),
             _ => {
                 let first = index(self.ranges.len());
-                self.ranges
-                    .extend(ranges.iter().map(|&(low, high, next)| Range { low, high, next }));
+                self.ranges.extend(ranges.iter().map(|&(low, high, next)| Range {
+                    low,
+                    high,
+                    next,
+                }));
                 self.push(Inst::Sparse { first, n: index(ranges.len()) })
             }
         }

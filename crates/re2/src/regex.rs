@@ -52,7 +52,6 @@ struct Source {
     /// The prefix of an anchored regex.
     start: Box<str>,
     required: Option<Box<[Box<str>]>>,
-    required_folded: Option<Box<[Box<str>]>>,
 }
 
 impl Regex {
@@ -93,7 +92,6 @@ impl Regex {
                 inner,
                 start: start.into(),
                 required,
-                required_folded: literal::required(&hir, Case::Folded),
             }),
         })
     }
@@ -109,16 +107,16 @@ impl Regex {
     }
 
     /// Literals of which every match contains at least one, if that is known: at most 64, each of
-    /// two bytes or more, none part of another.
+    /// three bytes or more, none part of another.
     pub fn required(&self) -> Option<&[Box<str>]> {
         self.source.required.as_deref()
     }
 
     /// As [`Regex::required`], but in lower case and to be looked for with upper and lower case
     /// ASCII letters taken for the same. Patterns that ignore case have few of these where they
-    /// have many of the others, or none.
-    pub fn required_folded(&self) -> Option<&[Box<str>]> {
-        self.source.required_folded.as_deref()
+    /// have many of the others, or none. They are worked out at each call.
+    pub fn required_folded(&self) -> Option<Box<[Box<str>]>> {
+        literal::required(&crate::parse(self.pattern()).ok()?, Case::Folded)
     }
 
     /// What a text must start with to match; empty if it may start with anything.
@@ -237,6 +235,14 @@ impl Cache {
     /// Bytes allocated.
     pub fn memory(&self) -> usize {
         self.loaded.as_ref().map_or(0, |loaded| size_of::<Loaded>() + loaded.dfa.memory())
+    }
+
+    /// Makes the next search float after a single attempt.
+    #[cfg(test)]
+    pub(crate) fn float(&mut self) {
+        if let Some(loaded) = &mut self.loaded {
+            loaded.dfa.float();
+        }
     }
 
     /// The states of the automaton made so far.

@@ -9,9 +9,9 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::Error;
 use crate::literals::LiteralSet;
 use crate::regex::{Cache, Regex};
-use crate::Error;
 
 /// The most patterns joined into one: a larger automaton has more states than its cache holds.
 const MAX_JOINED: usize = 16;
@@ -59,13 +59,12 @@ impl RegexSet {
         let mut owners = Vec::new();
         let mut rest = Vec::new();
         for (index, pattern) in patterns.iter().enumerate() {
-            let regex =
-                Regex::new(pattern.as_ref()).map_err(|error| SetError { index, error })?;
+            let regex = Regex::new(pattern.as_ref()).map_err(|error| SetError { index, error })?;
             let id = u32::try_from(index).unwrap_or(u32::MAX);
             match regex.required_folded() {
                 Some(required) => {
                     owners.resize(owners.len() + required.len(), id);
-                    literals.extend_from_slice(required);
+                    literals.extend(required);
                 }
                 None => rest.push(id),
             }
@@ -182,5 +181,89 @@ fn join(regexes: &[Regex], members: &[u32]) -> Vec<Joined> {
             .iter()
             .filter_map(|id| Some(Joined { members: [*id].into(), any: member(id)?.clone() }))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    /// Compares with asking one regex after the other.
+    fn check(patterns: &[&str], texts: &[&str]) {
+        let set = RegexSet::new(patterns).unwrap();
+        let mut cache = SetCache::new();
+        for text in texts {
+            let expect = patterns
+                .iter()
+                .position(|pattern| Regex::new(pattern).unwrap().is_match(&mut Cache::new(), text));
+            assert_eq!(set.is_match_any(&mut cache, text), expect, "{patterns:?} on {text:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_in_order_wins() {
+        let patterns = [
+            r"\bnikto\b",
+            "(?i)sqlmap",
+            r"\d{3}",
+            "[ab]",
+            "^$",
+            "sqlmap/1",
+            "(?P<x>z+)",
+            "(?P<x>q)",
+        ];
+        let texts = [
+            "",
+            "nikto",
+            "Nikto",
+            "SQLmap/1 nikto",
+            "sqlmap/1",
+            "sqlmap",
+            "123",
+            "b",
+            "x",
+            "zq",
+            "q",
+            "nikto123nikto",
+            "é",
+        ];
+        check(&patterns, &texts);
+        for n in 0..patterns.len() {
+            check(&patterns[n..], &texts);
+        }
+    }
+
+    #[test]
+    fn patterns_keep_to_themselves_when_joined() {
+        check(
+            &[r"(?i)[ab]", "[cd]", r"\Qe|", "[f)]|g", "x{0,2}$h*"],
+            &["A", "C", "e|", "g", "", "xx"],
+        );
+    }
+
+    #[test]
+    fn many_patterns() {
+        let patterns: Vec<String> = (0..400).map(|i| format!(r"\bagent{i}\b")).collect();
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        check(&patterns, &["agent399", "agent3999 agent7", "agen", "agent0 agent1", "AGENT1"]);
+        let text = "agent399x ".repeat(1000);
+        let set = RegexSet::new(&patterns).unwrap();
+        assert_eq!(set.is_match_any(&mut SetCache::new(), &text), None);
+    }
+
+    #[test]
+    fn names_the_pattern_that_is_wrong() {
+        let error = RegexSet::new(&["a", "("]).unwrap_err();
+        assert_eq!(error.index, 1);
+        assert!(matches!(error.error, Error::Syntax(_)));
+    }
+
+    #[test]
+    fn a_set_of_nothing() {
+        let set = RegexSet::new::<&str>(&[]).unwrap();
+        assert!(set.is_empty());
+        assert_eq!(set.is_match_any(&mut SetCache::new(), "x"), None);
     }
 }

@@ -99,9 +99,7 @@ mod tests {
 
     fn check(stops: &[u8], skip_other: bool) {
         let mut set = [true; 256];
-        for byte in 0x80..=0xFF {
-            set[byte] = skip_other;
-        }
+        set[0x80..].fill(skip_other);
         for &stop in stops {
             set[usize::from(stop)] = false;
         }

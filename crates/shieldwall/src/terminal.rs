@@ -25,13 +25,8 @@ fn no_color() -> bool {
 
 /// How diagnostics are to look on standard error.
 fn style() -> Style {
-    let width = console_width().unwrap_or(WIDTH);
+    let width = comfy_table::Table::new().width().map_or(WIDTH, usize::from);
     Style { color: stderr_color(), width }
-}
-
-fn console_width() -> Option<usize> {
-    // The shell tells; asking the terminal would take a dependency or unsafe code.
-    std::env::var("COLUMNS").ok()?.parse().ok()
 }
 
 /// Writes a line to standard error. That nobody reads it is no reason to stop.

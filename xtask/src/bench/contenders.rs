@@ -44,7 +44,8 @@ pub(super) struct Field {
 }
 
 /// These take seconds where others take a fraction; their share of the file is enough to tell.
-const PEER_LINES: usize = 4_000;
+const PEER_SYSLOG_LINES: usize = 4_000;
+const PEER_WEB_LINES: usize = 2_000;
 const FAIL2BAN_LINES: usize = 20_000;
 
 /// What every set of rules needs to see a line at all.
@@ -176,7 +177,8 @@ impl Field {
             });
         }
         if self.with_others {
-            let n_lines = PEER_LINES.min(input.n_lines);
+            let share = if input.kind == "syslog" { PEER_SYSLOG_LINES } else { PEER_WEB_LINES };
+            let n_lines = share.min(input.n_lines);
             let log = corpus::slice(input, n_lines)?;
             let rules = self.rules(input);
             let replay =

@@ -54,7 +54,9 @@ pub(super) fn inputs(corpus: &Path, dir: &Path, n_lines: usize) -> Result<Vec<In
     sources
         .into_iter()
         .map(|(name, kind, lines)| {
-            let path = dir.join(format!("{name}-{n_lines}.log"));
+            // The size of the original tells a corpus that changed from the one expanded before.
+            let n_bytes: usize = lines.iter().map(String::len).sum();
+            let path = dir.join(format!("{name}-{n_bytes}-{n_lines}.log"));
             if !path.exists() {
                 child::progress(&format!("expanding {name} to {n_lines} lines"));
                 expand(&lines, n_lines, &path)?;

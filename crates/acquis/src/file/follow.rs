@@ -150,6 +150,11 @@ impl Follow {
         self.consumed
     }
 
+    /// The place up to which the file was read, inside an unfinished line perhaps.
+    pub(super) fn read_mark(&self) -> Mark {
+        Mark { offset: self.read, head: self.consumed.head, tail: Fingerprint::of(&self.recent) }
+    }
+
     pub(super) const fn file(&self) -> &File {
         &self.file
     }

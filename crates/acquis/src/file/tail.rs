@@ -514,7 +514,7 @@ impl<'a> Tailer<'a> {
         let (path, origin, mark) = (follow.path.clone(), follow.origin.clone(), follow.consumed());
         let (old_id, accepted) = (follow.id, follow.accepted);
         let taken = self.files.iter().map(|follow| follow.file_id).collect();
-        let moved = rotate::find_copy(&path, &mark, &taken);
+        let moved = rotate::find_copy(&origin, &follow.read_mark(), &taken);
         info!(path = %path.display(), copied = moved.is_some(), "truncated");
         let since = self.context.clock.monotonic();
         let copy = moved

@@ -169,7 +169,7 @@ fn write_zulu_or_offset(offset: i32, out: &mut String) {
 
 /// Appends a date and a time of day.
 ///
-/// hot: benches/date.rs. The text is put together on the stack and appended at once.
+/// hot: the text is put together on the stack and appended at once.
 fn write_date_time(time: DateTime, separator: u8, out: &mut String) {
     let civil = time.civil();
     let Ok(year @ 0..=9999) = u32::try_from(civil.year) else {

@@ -20,9 +20,9 @@ pub use tree::{json_texts, parse_json};
 
 use crate::data::DataFiles;
 use crate::event::Event;
-use crate::expr::{Expr, Prop, Root, TextOp};
+use crate::expr::{Expr, Prop, Root, SetOp, TextOp};
 use crate::outside::Outside;
-use crate::pool::{Pool, Space};
+use crate::pool::{MemoId, Pool, Space};
 use crate::value::{EvalError, EventRef, Map, Text, Value};
 use alloc::{format, sync::Arc, vec::Vec};
 use model::Timestamp;
@@ -125,10 +125,21 @@ impl Cx<'_> {
                 let text = text.get(self.event, self.pool);
                 Ok(self.pool.literal_set(*set).contains_any(text))
             }
-            Expr::IsLineOf(text, file) => {
-                let Value::Text(text) = self.eval(text)? else { return Ok(false) };
+            Expr::InTextSet(op, text, set) => {
+                let Some(text) = self.text_or_nil(text)? else { return Ok(false) };
                 let text = text.get(self.event, self.pool);
-                Ok(self.data.lists[file.0 as usize].set.contains_key(text))
+                let set = self.pool.text_set(*set);
+                Ok(match op {
+                    SetOp::Equal => set.has(text),
+                    SetOp::StartsWith => set.has_prefix_of(text),
+                    SetOp::EndsWith => set.has_suffix_of(text),
+                })
+            }
+            Expr::MatchesAny(text, id) => {
+                let Some(text) = self.text_or_nil(text)? else { return Ok(false) };
+                let text = text.get(self.event, self.pool);
+                let set = self.pool.regex_set(*id);
+                Ok(set.is_match_any(self.scratch.pool_set(*id), text).is_some())
             }
             Expr::RegexpInFile(text, file) => {
                 let text = self.text(text)?;
@@ -158,6 +169,10 @@ impl Cx<'_> {
             Expr::Field(field) => {
                 self.need_event()?;
                 Value::Text(self.event.text(*field).unwrap_or(EMPTY))
+            }
+            Expr::Memo(memo) => {
+                self.need_event()?;
+                Value::Text(self.memo(*memo))
             }
             Expr::FieldAt(space, key) => {
                 self.need_event()?;
@@ -296,7 +311,8 @@ impl Cx<'_> {
             | Expr::FieldIn(..)
             | Expr::InLits(..)
             | Expr::ContainsAny(..)
-            | Expr::IsLineOf(..)
+            | Expr::InTextSet(..)
+            | Expr::MatchesAny(..)
             | Expr::RegexpInFile(..) => Value::Bool(self.test(expr)?),
         })
     }
@@ -310,6 +326,22 @@ impl Cx<'_> {
             Value::Text(text) => Ok(text),
             other => Err(not_a("string", &other)),
         }
+    }
+
+    /// A text derived from a field. The arena only grows while a line is processed, so the result
+    /// stands as long as the field points to the same place. hot: benches/engine.rs
+    pub(crate) fn memo(&mut self, id: MemoId) -> Text {
+        let memo = self.pool.memo_of(id);
+        let base = self.event.text(memo.field).unwrap_or(EMPTY);
+        if let Some(known) = self.event.memo(id, &base) {
+            return known;
+        }
+        let mut text = base.clone();
+        for function in &memo.functions {
+            text = self.text_function(*function, &text);
+        }
+        self.event.set_memo(id, &base, &text);
+        text
     }
 
     /// Evaluates an operand of a text operator: nil makes the operator false (spec §6.2).

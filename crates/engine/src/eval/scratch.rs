@@ -7,7 +7,7 @@ use super::{Eval, EvalError};
 use crate::builtins::json_path::JsonPath;
 use crate::builtins::xml::{XmlDoc, XmlPath};
 use crate::data::RegexFileId;
-use crate::pool::RegexId;
+use crate::pool::{RegexId, RegexSetId};
 use crate::value::Value;
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 use hashbrown::HashMap;
@@ -22,6 +22,7 @@ const MAX_COMPUTED: usize = 1024;
 pub struct Scratch {
     regexes: Vec<Cache>,
     sets: Vec<SetCache>,
+    pool_sets: Vec<SetCache>,
     computed: HashMap<Box<str>, Option<(Regex, Cache)>>,
     map_regexes: HashMap<(usize, usize), Cache>,
     locals: Vec<Value>,
@@ -91,6 +92,15 @@ impl Scratch {
         &mut self.sets[index]
     }
 
+    /// The cache of a set of patterns of the pool.
+    pub(crate) fn pool_set(&mut self, id: RegexSetId) -> &mut SetCache {
+        let index = id.0 as usize;
+        if index >= self.pool_sets.len() {
+            self.pool_sets.resize_with(index + 1, SetCache::new);
+        }
+        &mut self.pool_sets[index]
+    }
+
     /// The cache of a pattern of a tag map.
     pub(crate) fn map_regex(&mut self, file: usize, row: usize) -> &mut Cache {
         self.map_regexes.entry((file, row)).or_insert_with(Cache::new)
@@ -138,7 +148,7 @@ impl Scratch {
     }
 
     /// Forgets the variables of the last expression.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.spent = 0;
         self.left_chain = false;
     }

@@ -82,7 +82,8 @@ const DEAD: Edge = Edge { next: flag::DEAD, trail: UNCHANGED };
 
 impl Track {
     pub(super) fn memory(&self) -> usize {
-        let base = self.base.as_ref().map_or(0, |base| base.starts.capacity() + base.slots.capacity());
+        let base =
+            self.base.as_ref().map_or(0, |base| base.starts.capacity() + base.slots.capacity());
         (self.notes.capacity() + base + self.slots.capacity()) * size_of::<u32>()
     }
 }
@@ -246,11 +247,8 @@ impl Dfa {
                 }
             }
             if edge.next & flag::MATCH != 0 {
-                walk.last = Some(Last::Noted {
-                    at: walk.at,
-                    n_notes: walk.n_notes,
-                    trail: edge.trail,
-                });
+                walk.last =
+                    Some(Last::Noted { at: walk.at, n_notes: walk.n_notes, trail: edge.trail });
             }
             return walk.last;
         }
@@ -408,7 +406,7 @@ impl Dfa {
             }
             thread = step.parent;
         }
-        self.from_base(thread, slots)
+        self.kept_in_base(thread, slots)
     }
 
     /// Fills the empty ones of the slots of a list; returns how many those were.
@@ -426,7 +424,7 @@ impl Dfa {
     }
 
     /// Takes what a thread had captured at the last rebase.
-    fn from_base(&self, thread: u16, slots: &mut [u32]) -> u32 {
+    fn kept_in_base(&self, thread: u16, slots: &mut [u32]) -> u32 {
         let Some(base) = &self.track.base else { return self.track.from };
         let thread = usize::from(thread);
         let kept = base.slots.chunks_exact(slots.len().max(1)).nth(thread).unwrap_or(&[]);

@@ -41,9 +41,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expect: &[(&str, &str)]) {
-        let lines: Vec<_> = pattern_lines(text)
-            .map(|line| (&text[line.name.clone()], &text[line.regex.clone()]))
-            .collect();
+        let lines: Vec<_> =
+            pattern_lines(text).map(|line| (&text[line.name], &text[line.regex])).collect();
         assert_eq!(lines, expect, "{text:?}");
     }
 

@@ -13,7 +13,7 @@ use syntax::{
 /// A declared data file.
 #[derive(Clone, Debug)]
 pub struct DataFile {
-    /// The whole declaration, to point at.
+    /// Where its path is written.
     pub span: Span,
     /// Where the hub fetches it from; `None` when the operator provides the file.
     pub source_url: Option<String>,
@@ -87,10 +87,12 @@ pub(super) fn data_files(fields: &Fields<'_>, reader: &mut Reader) -> Vec<DataFi
 fn data_file(item: &Yaml, reader: &mut Reader) -> Option<DataFile> {
     let fields = Fields::open("a data file", item, KEYS, reader)?;
     let source_url = fields.text("source_url", reader).map(|scalar| scalar.text.clone());
-    let dest_file = fields.need_text("dest_file", reader).and_then(|scalar| path(scalar, reader));
+    let dest_file = fields.need_text("dest_file", reader);
+    let span = dest_file.map_or_else(|| fields.head(), |scalar| scalar.span);
+    let dest_file = dest_file.and_then(|scalar| path(scalar, reader));
     let kind = kind(&fields, reader);
     let cache = cache(&fields, reader);
-    Some(DataFile { span: fields.span(), source_url, dest_file: dest_file?, kind, cache })
+    Some(DataFile { span, source_url, dest_file: dest_file?, kind, cache })
 }
 
 /// COMPAT(crowdsec): an unknown kind keeps the file from being read, and nothing else.

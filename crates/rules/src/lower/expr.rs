@@ -11,10 +11,10 @@ use crate::expr::ast::{
 use crate::expr::check::{Checked, Meaning};
 use crate::expr::objects::Root as Variable;
 use engine::data::DataFiles;
-use engine::expr::{Arith, Compare, Each, EachKind, Expr, Prop, Root, TextOp};
+use engine::expr::{Arith, Compare, Each, EachKind, Expr, Prop, Root, SetOp, TextOp};
 use engine::function::{Function, Group};
-use engine::pool::{Pool, Space};
-use re2::{LiteralSet, Regex};
+use engine::pool::{Memo, Pool, Space, TextSet};
+use re2::{Regex, RegexSet};
 use std::sync::Arc;
 
 /// Lowers a checked tree.
@@ -300,13 +300,19 @@ impl Lower<'_> {
     fn function(&mut self, function: Function, arguments: Vec<Expr>) -> Expr {
         match (function, arguments.as_slice()) {
             // Texts that are known now are changed now.
-            (Function::Upper | Function::UpperBuiltin, [Expr::Lit(lit)]) => {
-                let text = engine::builtins::text::upper(self.pool.lit_text(*lit));
+            (_, [Expr::Lit(lit)]) if changes_text(function) => {
+                let text = change_text(function, self.pool.lit_text(*lit));
                 Expr::Lit(self.pool.lit(&text))
             }
-            (Function::Lower | Function::LowerBuiltin, [Expr::Lit(lit)]) => {
-                let text = engine::builtins::text::lower(self.pool.lit_text(*lit));
-                Expr::Lit(self.pool.lit(&text))
+            // Many rules derive the same text from the same field.
+            (_, [Expr::Field(field)]) if changes_text(function) => {
+                let memo = Memo { field: *field, functions: vec![function] };
+                self.memo(memo, function, arguments)
+            }
+            (_, [Expr::Memo(inner)]) if changes_text(function) => {
+                let mut memo = self.pool.memo_of(*inner).clone();
+                memo.functions.push(function);
+                self.memo(memo, function, arguments)
             }
             (Function::RegexpInFile, [_, Expr::Lit(name)]) => {
                 let known = self.data.regex(self.pool.lit_text(*name));
@@ -318,6 +324,10 @@ impl Lower<'_> {
             }
             _ => Expr::Call(function, arguments),
         }
+    }
+
+    fn memo(&mut self, memo: Memo, function: Function, arguments: Vec<Expr>) -> Expr {
+        self.pool.memo(memo).map_or_else(|| Expr::Call(function, arguments), Expr::Memo)
     }
 
     fn each(&mut self, function: Function, arguments: &[Node]) -> Expr {
@@ -360,33 +370,100 @@ impl Lower<'_> {
         Expr::Each(Box::new(Each { kind, list, body, extra, depth }))
     }
 
-    /// `any(File('f'), { x contains # })` and `any(File('f'), { x == # })` as one automaton or one
-    /// look-up, where x is the same for all lines.
+    /// `any(File('f'), { x contains # })` and its like as one automaton or one look-up, where x is
+    /// the same for all lines. Of a line, `Upper(#)` and the like may be taken.
     fn search(&mut self, list: &Expr, body: Option<&Expr>, depth: u16) -> Option<Expr> {
         let Expr::Call(Function::File, arguments) = list else { return None };
         let [Expr::Lit(name)] = arguments.as_slice() else { return None };
-        let (id, file) = self.data.list(self.pool.lit_text(*name))?;
-        let is_element = |expr: &Expr| matches!(expr, Expr::Element(at) if *at == depth);
-        match body? {
-            Expr::Text(TextOp::Contains, text, part) if is_element(part) => {
-                if mentions(text, depth) {
-                    return None;
-                }
-                let lines: Vec<&str> = file.set.keys().map(|line| &**line).collect();
-                let set = self.pool.add_literal_set(LiteralSet::new(&lines));
-                Some(Expr::ContainsAny(text.clone(), set))
-            }
-            Expr::Compare(Compare::Eq, left, right) => {
-                let text = match (is_element(left), is_element(right)) {
-                    (true, false) => right,
-                    (false, true) => left,
-                    _ => return None,
-                };
-                (!mentions(text, depth)).then(|| Expr::IsLineOf(text.clone(), id))
-            }
-            _ => None,
+        let file = self.data.list(self.pool.lit_text(*name))?;
+        let mut body = body?;
+        // Files have no empty lines, so asking for the length asks nothing.
+        while let Expr::And(first, rest) = body
+            && is_not_empty(first, depth)
+        {
+            body = rest;
         }
+        let (text, line) = match body {
+            Expr::Text(_, text, line) | Expr::MatchesComputed(text, line) => (text, line),
+            Expr::Compare(Compare::Eq, left, right) => {
+                if mentions(left, depth) { (right, left) } else { (left, right) }
+            }
+            _ => return None,
+        };
+        let functions = changes_of_element(line, depth)?;
+        if mentions(text, depth) {
+            return None;
+        }
+        let lines: Vec<String> = file
+            .texts
+            .iter()
+            .map(|line| {
+                functions.iter().fold(line.to_string(), |text, function| change_text(*function, &text))
+            })
+            .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let text = text.clone();
+        let set = |pool: &mut Pool| pool.add_text_set(TextSet::new(&lines));
+        Some(match body {
+            Expr::Text(TextOp::Contains, ..) => {
+                Expr::ContainsAny(text, self.pool.add_literal_set(&lines))
+            }
+            Expr::Text(TextOp::StartsWith, ..) => {
+                Expr::InTextSet(SetOp::StartsWith, text, set(self.pool))
+            }
+            Expr::Text(TextOp::EndsWith, ..) => {
+                Expr::InTextSet(SetOp::EndsWith, text, set(self.pool))
+            }
+            Expr::Compare(..) => Expr::InTextSet(SetOp::Equal, text, set(self.pool)),
+            // A line that is no pattern fails when it is reached; only the loop does that.
+            _ => Expr::MatchesAny(text, self.pool.add_regex_set(RegexSet::new(&lines).ok()?)),
+        })
     }
+}
+
+/// Whether a function takes one text and gives one, and nothing else decides.
+fn changes_text(function: Function) -> bool {
+    matches!(
+        function,
+        Function::Upper
+            | Function::UpperBuiltin
+            | Function::Lower
+            | Function::LowerBuiltin
+            | Function::PathUnescape
+            | Function::QueryUnescape
+    )
+}
+
+fn change_text(function: Function, text: &str) -> String {
+    use engine::builtins::{text as texts, url};
+    match function {
+        Function::Upper | Function::UpperBuiltin => texts::upper(text),
+        Function::Lower | Function::LowerBuiltin => texts::lower(text),
+        Function::PathUnescape => url::path_unescape(text).into_owned(),
+        _ => url::query_unescape(text).into_owned(),
+    }
+}
+
+/// The functions applied to the element of a closure, innermost first: none for `#` itself.
+fn changes_of_element(expr: &Expr, depth: u16) -> Option<Vec<Function>> {
+    match expr {
+        Expr::Element(at) if *at == depth => Some(Vec::new()),
+        Expr::Call(function, arguments) if changes_text(*function) => {
+            let mut functions = changes_of_element(arguments.first()?, depth)?;
+            functions.push(*function);
+            Some(functions)
+        }
+        _ => None,
+    }
+}
+
+/// Whether an expression is `len(#) > 0`.
+fn is_not_empty(expr: &Expr, depth: u16) -> bool {
+    let Expr::Compare(Compare::Gt, left, right) = expr else { return false };
+    let (Expr::Call(Function::Len, arguments), Expr::Int(0)) = (&**left, &**right) else {
+        return false;
+    };
+    matches!(arguments.as_slice(), [Expr::Element(at)] if *at == depth)
 }
 
 /// Joins a run of operands to a tree that is only as high as it must be: a run may be thousands long,

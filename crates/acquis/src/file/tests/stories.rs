@@ -293,6 +293,7 @@ fn a_running_source_notices_by_itself_and_stops_when_told() {
         let path = bench.dir.path().join("logs").join("b.log");
         let batch = loop {
             append(&path, "line\n");
+            world.clock.advance(Duration::from_millis(20));
             if let Ok(batch) = receiver.recv_timeout(Duration::from_millis(20)) {
                 break batch;
             }

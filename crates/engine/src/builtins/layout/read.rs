@@ -3,7 +3,7 @@
 //! Each part of the date takes what it can from the front of the text; the parts are put together
 //! and checked against the calendar at the end, because the day may come before its month.
 //!
-//! hot: benches/date.rs. Nothing allocates.
+//! hot: every line passes here. Nothing allocates.
 
 use super::super::rfc3339::{OffsetStyle, nanos_from_digits};
 use super::super::time::{Civil, DateTime, days_in_month, is_leap};

@@ -11,7 +11,7 @@ impl Cx<'_> {
             F::File => {
                 let name = args.str(0, self)?;
                 match self.data.list(name) {
-                    Some((_, file)) => Ok(file.lines.clone()),
+                    Some(file) => Ok(file.lines.clone()),
                     None => {
                         self.outside.note(&format!("data file `{name}` is not loaded"));
                         Ok(Value::texts([]))

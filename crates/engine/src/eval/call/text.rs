@@ -3,17 +3,21 @@
 use super::{Args, Cx, Eval, Value, checked, texts};
 use crate::builtins::{glob, number, sprintf, text, url};
 use crate::function::Function as F;
-use crate::value::{Map, Missing};
+use crate::value::{Map, Missing, Text};
 use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 use text::Cut;
 
 impl Cx<'_> {
     pub(super) fn text_helper(&mut self, args: &Args<'_>) -> Eval<Value> {
         let owned: String = match args.function {
-            F::Upper | F::UpperBuiltin | F::Lower | F::LowerBuiltin => {
-                return self.change_case(args);
+            F::Upper
+            | F::UpperBuiltin
+            | F::Lower
+            | F::LowerBuiltin
+            | F::PathUnescape
+            | F::QueryUnescape => {
+                return Ok(Value::Text(self.text_function(args.function, args.text(0)?)));
             }
-            F::PathUnescape | F::QueryUnescape => return self.unescape(args),
             F::Split | F::SplitAfter | F::SplitN | F::SplitAfterN | F::SplitBuiltin
             | F::SplitAfterBuiltin => {
                 let cut = match args.function {
@@ -106,28 +110,31 @@ impl Cx<'_> {
         Ok(self.literal(&owned))
     }
 
-    /// hot: nearly all texts are ASCII, and those are changed in place.
-    fn change_case(&mut self, args: &Args<'_>) -> Eval<Value> {
-        let upper = matches!(args.function, F::Upper | F::UpperBuiltin);
-        let value = args.get(0)?;
-        let Value::Text(of) = value else { return Err(args.not_a("string", value)) };
-        if self.str(of).is_ascii() {
-            return Ok(Value::Text(self.event.push_ascii_case(of, upper, self.pool)));
-        }
-        let changed = if upper { text::upper(self.str(of)) } else { text::lower(self.str(of)) };
-        Ok(self.literal(&changed))
-    }
-
-    /// hot: most texts have nothing to decode and stay what they are.
-    fn unescape(&mut self, args: &Args<'_>) -> Eval<Value> {
-        let of = args.str(0, self)?;
-        let is_query = args.function == F::QueryUnescape;
-        if !of.bytes().any(|byte| byte == b'%' || (is_query && byte == b'+')) {
-            return Ok(args.get(0)?.clone());
-        }
-        let decoded = if is_query { url::query_unescape(of) } else { url::path_unescape(of) };
-        let decoded = decoded.into_owned();
-        Ok(self.literal(&decoded))
+    /// Changes the case of a text or decodes it. Nearly all texts are ASCII and change in place, and
+    /// most have nothing to decode and stay what they are. hot: benches/engine.rs
+    pub(in crate::eval) fn text_function(&mut self, function: F, of: &Text) -> Text {
+        let text = self.str(of);
+        let changed = match function {
+            F::Upper | F::UpperBuiltin | F::Lower | F::LowerBuiltin => {
+                let upper = matches!(function, F::Upper | F::UpperBuiltin);
+                if text.is_ascii() {
+                    return self.event.push_ascii_case(of, upper, self.pool);
+                }
+                if upper { text::upper(text) } else { text::lower(text) }
+            }
+            _ => {
+                let is_query = function == F::QueryUnescape;
+                let encoded = memchr::memchr(b'%', text.as_bytes()).is_some()
+                    || (is_query && text.contains('+'));
+                if !encoded {
+                    return of.clone();
+                }
+                let decoded =
+                    if is_query { url::query_unescape(text) } else { url::path_unescape(text) };
+                decoded.into_owned()
+            }
+        };
+        self.event.push(&changed)
     }
 
     /// `Get(list, i)`: empty past the end; negative is an error.

@@ -1,0 +1,27 @@
+//! `shieldwall version`.
+
+use anyhow::Result;
+use clap::Args;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+/// This program's version.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Prints the version of this program.
+#[derive(Args, Debug)]
+pub(super) struct VersionArgs {}
+
+pub(super) fn run(_args: &VersionArgs) -> Result<ExitCode> {
+    print("shieldwall")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the version under a name.
+pub(super) fn print(name: &str) -> Result<()> {
+    let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
+    writeln!(io::stdout().lock(), "{name} {VERSION} ({system}/{machine})")?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! `acquis.yaml`: what to read.

@@ -1,0 +1,323 @@
+//! Settings as meant: `config.yaml` resolved, every default filled in.
+//!
+//! COMPAT(crowdsec): every key the incumbent knows is accepted, also where the part it belongs to
+//! is not here yet, so that an installed `config.yaml` works as it is. Unknown keys are reported.
+
+use super::raw::{Desk, value};
+use crate::hub::installed::{Places, with_suffix};
+use anyhow::{Context as _, Result, bail};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use syntax::{Diagnostics, Sources, yaml::Yaml};
+
+/// Where data files are unless settings say otherwise.
+pub(crate) const DATA_DIR: &str = "/var/lib/crowdsec/data";
+
+/// The longest JSON of a context value, and the most one may ask for.
+const CONTEXT_LENGTH: usize = 4000;
+
+/// Everything this program takes from `config.yaml`.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Where rules are.
+    pub(crate) places: Places,
+    /// Where data files are.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Files that say what to read.
+    pub(crate) acquisition: Vec<PathBuf>,
+    /// A directory of more such files.
+    pub(crate) acquisition_dir: Option<PathBuf>,
+    /// The longest JSON of a context value.
+    pub(crate) context_length: usize,
+    /// How reverse DNS is remembered.
+    pub(crate) dns: DnsSettings,
+    /// The least severe messages that are logged, a name of the incumbent's or of ours.
+    pub(crate) log_level: String,
+    /// Whether logs are JSON.
+    pub(crate) log_json: bool,
+    /// Whether detection runs at all.
+    pub(crate) engine_enabled: bool,
+}
+
+/// How answers about names are remembered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DnsSettings {
+    /// How long a name is.
+    pub(crate) ttl: Duration,
+    /// How long the absence of one is.
+    pub(crate) negative_ttl: Duration,
+    /// How many answers are.
+    pub(crate) size: usize,
+}
+
+impl Default for DnsSettings {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(3600),
+            negative_ttl: Duration::from_secs(300),
+            size: 16384,
+        }
+    }
+}
+
+impl Settings {
+    /// What holds for a configuration directory without a `config.yaml`.
+    pub(crate) fn in_dir(dir: &Path) -> Self {
+        let data = [dir.join("data"), PathBuf::from(DATA_DIR)].into_iter().find(|dir| dir.is_dir());
+        let acquisition = dir.join("acquis.yaml");
+        let acquisition_dir = dir.join("acquis.d");
+        Self {
+            places: Places::in_dir(dir),
+            data_dir: data,
+            acquisition: Some(acquisition).filter(|path| path.is_file()).into_iter().collect(),
+            acquisition_dir: Some(acquisition_dir).filter(|dir| dir.is_dir()),
+            context_length: CONTEXT_LENGTH,
+            dns: DnsSettings::default(),
+            log_level: "info".to_owned(),
+            log_json: false,
+            engine_enabled: true,
+        }
+    }
+}
+
+/// Settings, and what was wrong with their text.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) settings: Settings,
+    pub(crate) diagnostics: Diagnostics,
+    pub(crate) sources: Sources,
+}
+
+/// Reads `config.yaml` at `path`, amended by `config.yaml.local`.
+pub(crate) fn load(path: &Path) -> Result<Read> {
+    let mut desk = Desk::default();
+    let mut documents = desk.read(path)?.into_iter();
+    let Some(mut tree) = documents.next() else { bail!("{} is empty", path.display()) };
+    let local = with_suffix(path, ".local");
+    if local.is_file()
+        && let Some(over) = desk.read(&local)?.into_iter().next()
+    {
+        tree = desk.merge(tree, over);
+    }
+    desk.check_keys(&tree, KEYS);
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let settings = settings(&tree, dir, &mut desk)
+        .with_context(|| format!("reading {}", path.display()))?;
+    Ok(Read { settings, diagnostics: desk.diagnostics, sources: desk.sources })
+}
+
+fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
+    let path = |desk: &mut Desk, key: &str| desk.text(tree, key).map(PathBuf::from);
+    let config_dir = path(desk, "config_paths.config_dir").unwrap_or_else(|| dir.to_path_buf());
+    let Some(data_dir) = path(desk, "config_paths.data_dir") else {
+        bail!("`config_paths.data_dir` is missing: name the directory of the data files");
+    };
+    let hub_dir = path(desk, "config_paths.hub_dir").unwrap_or_else(|| config_dir.join("hub"));
+    let index =
+        path(desk, "config_paths.index_path").unwrap_or_else(|| hub_dir.join(".index.json"));
+    let patterns =
+        path(desk, "config_paths.pattern_dir").unwrap_or_else(|| config_dir.join("patterns"));
+    let simulation = path(desk, "config_paths.simulation_path")
+        .unwrap_or_else(|| config_dir.join("simulation.yaml"));
+    let context = match path(desk, "crowdsec_service.console_context_path") {
+        Some(context) if !context.is_file() => {
+            bail!("`console_context_path` names {}, which is not there", context.display())
+        }
+        Some(context) => context,
+        None => config_dir.join("console/context.yaml"),
+    };
+    let max = i64::try_from(CONTEXT_LENGTH).unwrap_or(i64::MAX);
+    let context_length = desk
+        .number(tree, "crowdsec_service.console_context_value_length", 0..=max)
+        .and_then(|length| usize::try_from(length).ok())
+        .filter(|length| *length > 0)
+        .unwrap_or(CONTEXT_LENGTH);
+    let usual = DnsSettings::default();
+    let size = desk.number(tree, "crowdsec_service.dns_cache.size", 1..=10_000_000);
+    let dns = DnsSettings {
+        ttl: desk.duration(tree, "crowdsec_service.dns_cache.ttl").unwrap_or(usual.ttl),
+        negative_ttl: desk
+            .duration(tree, "crowdsec_service.dns_cache.negative_ttl")
+            .unwrap_or(usual.negative_ttl),
+        size: size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usual.size),
+    };
+    let enabled = desk.flag(tree, "crowdsec_service.enable").unwrap_or(true);
+    Ok(Settings {
+        places: Places {
+            hub_dir,
+            index,
+            patterns: Some(patterns).filter(|dir| dir.is_dir()),
+            simulation,
+            context,
+            config_dir,
+        },
+        data_dir: Some(data_dir),
+        acquisition: path(desk, "crowdsec_service.acquisition_path").into_iter().collect(),
+        acquisition_dir: path(desk, "crowdsec_service.acquisition_dir"),
+        context_length,
+        dns,
+        log_level: desk.text(tree, "common.log_level").unwrap_or("info").to_owned(),
+        log_json: desk.text(tree, "common.log_format") == Some("json"),
+        engine_enabled: enabled && value(tree, "crowdsec_service").is_some(),
+    })
+}
+
+/// Every key of `config.yaml`.
+const KEYS: &[&str] = &[
+    "common.daemonize",
+    "common.pid_dir",
+    "common.working_dir",
+    "common.log_media",
+    "common.log_level",
+    "common.log_dir",
+    "common.log_format",
+    "common.log_max_size",
+    "common.log_max_files",
+    "common.log_max_age",
+    "common.compress_logs",
+    "common.force_color_logs",
+    "config_paths.config_dir",
+    "config_paths.data_dir",
+    "config_paths.simulation_path",
+    "config_paths.hub_dir",
+    "config_paths.index_path",
+    "config_paths.notification_dir",
+    "config_paths.plugin_dir",
+    "config_paths.pattern_dir",
+    "crowdsec_service.enable",
+    "crowdsec_service.acquisition_path",
+    "crowdsec_service.acquisition_dir",
+    "crowdsec_service.parser_routines",
+    "crowdsec_service.buckets_routines",
+    "crowdsec_service.output_routines",
+    "crowdsec_service.console_context_path",
+    "crowdsec_service.console_context_value_length",
+    "crowdsec_service.state_input_file",
+    "crowdsec_service.state_output_dir",
+    "crowdsec_service.dns_cache.ttl",
+    "crowdsec_service.dns_cache.negative_ttl",
+    "crowdsec_service.dns_cache.size",
+    "cscli.output",
+    "cscli.color",
+    "cscli.hub_branch",
+    "cscli.hub_with_content",
+    "cscli.__hub_url_template__",
+    "cscli.prometheus_uri",
+    "db_config.type",
+    "db_config.db_path",
+    "db_config.user",
+    "db_config.password",
+    "db_config.db_name",
+    "db_config.host",
+    "db_config.port",
+    "db_config.sslmode",
+    "db_config.ssl_ca_cert",
+    "db_config.ssl_client_cert",
+    "db_config.ssl_client_key",
+    "db_config.max_open_conns",
+    "db_config.use_wal",
+    "db_config.decision_bulk_size",
+    "db_config.log_level",
+    "db_config.flush.max_items",
+    "db_config.flush.max_age",
+    "db_config.flush.metrics_max_age",
+    "db_config.flush.bouncers_autodelete.*",
+    "db_config.flush.agents_autodelete.*",
+    "plugin_config.user",
+    "plugin_config.group",
+    "api.client.credentials_path",
+    "api.client.insecure_skip_verify",
+    "api.client.unregister_on_exit",
+    "api.server.enable",
+    "api.server.listen_uri",
+    "api.server.listen_socket",
+    "api.server.profiles_path",
+    "api.server.console_path",
+    "api.server.online_client.credentials_path",
+    "api.server.online_client.sharing",
+    "api.server.online_client.pull.community",
+    "api.server.online_client.pull.blocklists",
+    "api.server.log_level",
+    "api.server.papi_log_level",
+    "api.server.trusted_ips",
+    "api.server.use_forwarded_for_headers",
+    "api.server.trusted_proxies",
+    "api.server.tls.cert_file",
+    "api.server.tls.key_file",
+    "api.server.tls.ca_cert_path",
+    "api.server.tls.client_verification",
+    "api.server.tls.server_name",
+    "api.server.tls.agents_allowed_ou",
+    "api.server.tls.bouncers_allowed_ou",
+    "api.server.tls.crl_path",
+    "api.server.tls.cache_expiration",
+    "api.server.disable_remote_lapi_registration",
+    "api.server.disable_usage_metrics_export",
+    "api.server.capi_whitelists_path",
+    "api.server.auto_registration.enabled",
+    "api.server.auto_registration.token",
+    "api.server.auto_registration.allowed_ranges",
+    "api.cti.enabled",
+    "api.cti.key",
+    "api.cti.cache_timeout",
+    "api.cti.cache_size",
+    "api.cti.log_level",
+    "prometheus.enabled",
+    "prometheus.level",
+    "prometheus.listen_addr",
+    "prometheus.listen_port",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn defaults_follow_from_the_place_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.yaml");
+        fs::write(&path, "config_paths: {data_dir: /data}\ncrowdsec_service: {parser_routines: 1}\n")
+            .unwrap();
+        let read = load(&path).unwrap();
+        assert!(read.diagnostics.is_empty());
+        let settings = read.settings;
+        assert_eq!(settings.places.config_dir, dir.path());
+        assert_eq!(settings.places.index, dir.path().join("hub/.index.json"));
+        assert_eq!(settings.data_dir, Some(PathBuf::from("/data")));
+        assert!(settings.engine_enabled);
+        assert_eq!(settings.context_length, 4000);
+    }
+
+    #[test]
+    fn a_local_file_amends_and_mistakes_are_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.yaml");
+        fs::write(&path, "config_paths: {data_dir: /data}\nprometheus: {enabled: true}\n").unwrap();
+        fs::write(
+            with_suffix(&path, ".local"),
+            "config_paths: {hub_dir: /hub}\ncrowdsec_service: {dns_cache: {ttl: 5m, sizes: 3}}\n",
+        )
+        .unwrap();
+        let read = load(&path).unwrap();
+        assert_eq!(read.settings.places.hub_dir, PathBuf::from("/hub"));
+        assert_eq!(read.settings.dns.ttl, Duration::from_secs(300));
+        let found: Vec<_> = read.diagnostics.iter().map(|it| it.message.as_str()).collect();
+        assert_eq!(found, ["there is no setting `crowdsec_service.dns_cache.sizes`"]);
+    }
+
+    #[test]
+    fn without_a_data_directory_nothing_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.yaml");
+        fs::write(&path, "common: {}\n").unwrap();
+        assert!(format!("{:#}", load(&path).unwrap_err()).contains("config_paths.data_dir"));
+        fs::write(&path, "").unwrap();
+        assert!(load(&path).is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! From what the command line or the settings name to a compiled program.
+//!
+//! Hides where rules, patterns and data files are looked for. [`RuleArgs`] are the options all
+//! commands share; [`Loaded`] is what they lead to; [`Loaded::compile`] never fails as a whole
+//! (I3).
+
+use crate::{
+    config::{self, Settings},
+    hub::{files, index::Index, installed, select},
+    terminal,
+};
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use engine::Program;
+use rules::{Compiled, FileKind, Options, SourceFile, item::DataFile};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The usual directories of an installed configuration, the first that exists counts.
+pub(crate) const CONFIG_DIRS: [&str; 2] = ["/etc/shieldwall", "/etc/crowdsec"];
+
+/// Where rules come from.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Rules")]
+pub(crate) struct RuleArgs {
+    /// A configuration directory in which items are installed (default: /etc/shieldwall or
+    /// /etc/crowdsec).
+    #[arg(long, value_name = "DIR", conflicts_with = "hub")]
+    pub(crate) rules: Option<PathBuf>,
+    /// A hub tree with its `.index.json`, to take the items named by --with from.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) hub: Option<PathBuf>,
+    /// Items of the hub, collections with all they list.
+    #[arg(long = "with", value_name = "ITEM", num_args = 1.., requires = "hub")]
+    pub(crate) with: Vec<String>,
+    /// Grok pattern files (default: those beside the rules).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) patterns: Option<PathBuf>,
+    /// Data files: lists, patterns, geographic databases (default: those of the configuration).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// Everything to compile, and where its data files are.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// The texts.
+    pub(crate) files: Vec<SourceFile>,
+    /// Where data files lie; `None` when nobody said and no usual place exists.
+    pub(crate) data: Option<PathBuf>,
+    /// What could not be used.
+    pub(crate) warnings: Vec<String>,
+    /// The longest JSON of one context value.
+    pub(crate) context_length: Option<usize>,
+}
+
+impl RuleArgs {
+    /// Reads the rules these options name.
+    pub(crate) fn load(&self) -> Result<Loaded> {
+        match (&self.hub, &self.rules) {
+            (Some(hub), _) => self.from_hub(hub),
+            (None, Some(dir)) => self.from_dir(dir),
+            (None, None) => {
+                let usual = CONFIG_DIRS.iter().map(Path::new).find(|dir| dir.is_dir());
+                let dir = usual.context(
+                    "no rules given and none installed; name a directory with --rules DIR, or a \
+                     hub and its items with --hub DIR --with ITEM",
+                )?;
+                self.from_dir(dir)
+            }
+        }
+    }
+
+    /// The pattern files to use where no configuration names any.
+    pub(crate) fn usual_patterns(&self) -> Option<PathBuf> {
+        let usual = CONFIG_DIRS.iter().map(|dir| Path::new(dir).join("patterns"));
+        self.patterns.clone().or_else(|| usual.into_iter().find(|dir| dir.is_dir()))
+    }
+
+    fn from_hub(&self, hub: &Path) -> Result<Loaded> {
+        if self.with.is_empty() {
+            bail!("--hub alone loads nothing; name items with --with, crowdsecurity/linux for example");
+        }
+        let index = Index::open(hub)?;
+        let items = select::closure(&index, &self.with)?;
+        let mut files = select::read(hub, &index, &items)?;
+        let beside = ["patterns", "../config/patterns", "../patterns"].map(|dir| hub.join(dir));
+        let beside = beside.into_iter().find(|dir| self.patterns.is_none() && dir.is_dir());
+        if let Some(dir) = beside.or_else(|| self.usual_patterns()) {
+            files.extend(pattern_files(&dir)?);
+        }
+        let data = self.data.clone().or_else(|| {
+            let usual = [hub.join(".cache/data"), hub.join("../data"), config::DATA_DIR.into()];
+            usual.into_iter().find(|dir| dir.is_dir())
+        });
+        Ok(Loaded { files, data, ..Loaded::default() })
+    }
+
+    fn from_dir(&self, dir: &Path) -> Result<Loaded> {
+        if !dir.is_dir() {
+            bail!("there is no directory {}", dir.display());
+        }
+        let config = dir.join("config.yaml");
+        let settings =
+            if config.is_file() { config::load(&config)?.settings } else { Settings::in_dir(dir) };
+        self.from_settings(&settings)
+    }
+
+    /// Reads the rules that settings name, as far as these options do not name others.
+    pub(crate) fn from_settings(&self, settings: &Settings) -> Result<Loaded> {
+        if let Some(hub) = &self.hub {
+            return self.from_hub(hub);
+        }
+        let mut places = settings.places.clone();
+        if let Some(patterns) = &self.patterns {
+            places.patterns = None;
+            let mut loaded = Self::installed(&places, settings)?;
+            loaded.files.extend(pattern_files(patterns)?);
+            return Ok(self.with_data(loaded));
+        }
+        Ok(self.with_data(Self::installed(&places, settings)?))
+    }
+
+    fn installed(places: &installed::Places, settings: &Settings) -> Result<Loaded> {
+        let found = installed::read(places)?;
+        Ok(Loaded {
+            files: found.files,
+            warnings: found.warnings,
+            data: settings.data_dir.clone(),
+            context_length: Some(settings.context_length),
+        })
+    }
+
+    fn with_data(&self, mut loaded: Loaded) -> Loaded {
+        if let Some(data) = &self.data {
+            loaded.data = Some(data.clone());
+        }
+        loaded
+    }
+}
+
+fn pattern_files(dir: &Path) -> Result<Vec<SourceFile>> {
+    if !dir.is_dir() {
+        bail!("there is no directory {} to take patterns from", dir.display());
+    }
+    installed::patterns(dir)
+}
+
+/// Whether captures and fields that no rule reads are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Only what something reads: ordinary runs.
+    Read,
+    /// Everything: for people who look.
+    All,
+}
+
+impl Loaded {
+    /// Whether there is any parser or scenario.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.files
+            .iter()
+            .any(|file| matches!(file.kind, FileKind::Parser { .. } | FileKind::Scenario))
+    }
+
+    /// Compiles everything.
+    pub(crate) fn compile(self, keep: Keep) -> Compiled {
+        let mut options = Options { keep_all: keep == Keep::All, ..Options::default() };
+        if let Some(length) = self.context_length {
+            options.context_length = length;
+        }
+        let data = self.data;
+        let mut read = |file: &DataFile| read_data(data.as_deref(), file);
+        rules::compile(self.files, &mut read, &options)
+    }
+
+    /// Compiles, printing what is wrong to standard error.
+    pub(crate) fn compile_and_tell(self, keep: Keep) -> Rules {
+        for warning in &self.warnings {
+            terminal::warn(warning);
+        }
+        let data = self.data.clone();
+        let compiled = self.compile(keep);
+        terminal::diagnostics(&compiled.diagnostics, &compiled.sources);
+        let is_database = |file: &DataFile| file.dest_file.ends_with(".mmdb");
+        let wants_geo = compiled.data_files.iter().any(is_database);
+        Rules { program: Arc::new(compiled.program), data, wants_geo }
+    }
+}
+
+/// Rules ready to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) program: Arc<Program>,
+    /// Where data files lie.
+    pub(crate) data: Option<PathBuf>,
+    /// Whether a rule declares a geographic database.
+    pub(crate) wants_geo: bool,
+}
+
+/// The text of a data file, if it can be read. The compiler says so where it cannot.
+fn read_data(dir: Option<&Path>, file: &DataFile) -> Option<String> {
+    let path = files::below(dir?, &file.dest_file)?;
+    files::read_data(&path).ok()
+}
