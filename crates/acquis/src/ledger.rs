@@ -43,11 +43,6 @@ impl<M> Ledger<M> {
         self.push(marks, true);
     }
 
-    /// Whether everything handed over was acknowledged.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// Whether a batch was dropped without acknowledgment.
     pub(crate) const fn is_frozen(&self) -> bool {
         self.frozen
@@ -136,7 +131,7 @@ mod tests {
         three.ack();
         ledger.wait(Duration::from_secs(60));
         assert_eq!(settled(&mut ledger), [3]);
-        assert!(ledger.is_settled());
+        assert!(ledger.entries.is_empty());
     }
 
     #[test]
@@ -155,6 +150,6 @@ mod tests {
         ledger.seal(&mut four, 4);
         four.ack();
         assert!(settled(&mut ledger).is_empty());
-        assert!(ledger.is_settled());
+        assert!(ledger.entries.is_empty());
     }
 }

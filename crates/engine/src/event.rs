@@ -419,15 +419,16 @@ impl Event {
     /// Makes the digest that buckets keep: all of Meta, and the fields of `keep`.
     #[must_use]
     pub fn snapshot(&self, keep: &[FieldId], keep_tree: bool, pool: &Pool) -> Snapshot {
-        let mut entries = Vec::with_capacity(self.meta.len() + keep.len());
-        let bytes: usize = self
-            .meta
-            .iter()
-            .chain(keep)
-            .map(|field| self.slots[field.index()])
-            .filter(|slot| slot.generation == self.generation && slot.len != LIT)
-            .map(|slot| slot.len as usize)
-            .sum();
+        // Both buffers are made to measure: growing or shrinking them would cost more than counting.
+        let (mut n, mut bytes) = (0, 0);
+        for field in self.meta.iter().chain(keep) {
+            let slot = self.slots[field.index()];
+            if slot.generation == self.generation {
+                n += 1;
+                bytes += if slot.len == LIT { 0 } else { slot.len as usize };
+            }
+        }
+        let mut entries = Vec::with_capacity(n);
         let mut text = String::with_capacity(bytes);
         for field in self.meta.iter().chain(keep) {
             let slot = self.slots[field.index()];

@@ -2,6 +2,7 @@
 
 use crate::enrich;
 use crate::eval::Cx;
+use crate::expr::Expr;
 use crate::observe::{NodeCount, Observer, Step};
 use crate::pool::{Space, known};
 use crate::program::{
@@ -288,6 +289,10 @@ impl<'a> Runner<'a, '_> {
     fn run_static(&mut self, assign: &'a Static, cx: &mut Cx<'_>) -> Result<(), Aborted> {
         let text = match &assign.from {
             StaticValue::Lit(lit) => Text::Lit(*lit),
+            // hot: most statics copy a field.
+            StaticValue::Expr(Expr::Field(field)) => {
+                cx.event.text(*field).unwrap_or(crate::eval::EMPTY)
+            }
             StaticValue::Expr(expr) => match cx.eval(expr) {
                 Ok(Value::Text(text)) => text,
                 Ok(Value::Int(value)) => cx.event.push(&format!("{value}")),

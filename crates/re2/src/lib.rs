@@ -10,7 +10,6 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by a panic"))]
 
 extern crate alloc;
 #[cfg(test)]

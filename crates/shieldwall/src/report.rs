@@ -4,7 +4,7 @@
 //! spelt as the incumbent spells them.
 
 use crate::terminal::quoted;
-use engine::builtins::{duration::format_duration, time::format_rfc3339_nano};
+use engine::builtins::{duration::format_duration, rfc3339::format_rfc3339_nano};
 use model::{Alert, AlertEvent, Source};
 use serde::Serialize;
 use std::fmt::Write as _;

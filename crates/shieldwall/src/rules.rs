@@ -141,7 +141,15 @@ impl RuleArgs {
     }
 }
 
-fn pattern_files(dir: &Path) -> Result<Vec<SourceFile>> {
+/// The pattern files that go with a hub: those beside it, else those installed.
+pub(crate) fn patterns_of_hub(hub: &Path) -> Option<PathBuf> {
+    let beside = [hub.join("patterns"), hub.join("../config/patterns"), hub.join("../patterns")];
+    let usual = CONFIG_DIRS.iter().map(|dir| Path::new(dir).join("patterns"));
+    beside.into_iter().chain(usual).find(|dir| dir.is_dir())
+}
+
+/// Reads the pattern files of a directory.
+pub(crate) fn pattern_files(dir: &Path) -> Result<Vec<SourceFile>> {
     if !dir.is_dir() {
         bail!("there is no directory {} to take patterns from", dir.display());
     }

@@ -101,10 +101,10 @@ impl Dfa {
         text: &[u8],
         prefix: Option<&Finder<'_>>,
     ) -> Option<(usize, usize)> {
-        let last = self.search::<true>(text, prefix)?;
-        let span = self.fill::<true>(last);
+        let last = self.search::<true>(text, prefix);
+        let span = last.map(|last| self.fill::<true>(last));
         self.shrink();
-        Some(span)
+        span
     }
 
     /// The slots of the leftmost match: for each group its start and end.
@@ -116,6 +116,7 @@ impl Dfa {
     ) -> bool {
         groups.fill(None);
         let Some(last) = self.search::<true>(text, prefix) else {
+            self.shrink();
             return false;
         };
         self.fill::<false>(last);
