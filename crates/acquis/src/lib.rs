@@ -8,9 +8,9 @@
 //! Each source runs on one thread that the caller owns and joins; there is no async here, because
 //! no source needs it. A source waits in `poll(2)` on its own descriptors and on [`Stop`].
 //!
-//! Reading order: [`batch`] (what leaves), [`ledger`] (what was accepted), [`checkpoint`] (what is
+//! Reading order: [`batch`] (what leaves), `ledger` (what was accepted), [`checkpoint`] (what is
 //! remembered), then one directory per source, each with `config, run, decode, tests` where it has
-//! them, and [`supervise`].
+//! them, and [`mod@supervise`].
 
 pub mod batch;
 pub mod checkpoint;

@@ -236,6 +236,16 @@ impl Buckets {
         // Without a date an event cannot be placed in a replay (spec §5.6).
         let Some(at) = pour.at else { return };
         let id = self.table.enter(&program, pour.scenario, partition, pour.mode, at.at);
+        let owner = self.table.bucket(id).scenario;
+        let (scenario, pour) = if owner == pour.scenario {
+            (scenario, pour)
+        } else {
+            // The bucket is a relative's, and so are its distinct values and its end.
+            let is_same = |other: &&Pour| {
+                other.scenario == owner && Arc::ptr_eq(&other.event, &pour.event)
+            };
+            (program.scenario(owner), pours.items.iter().find(is_same).unwrap_or(pour))
+        };
         if let Some(distinct) = &pour.distinct {
             let distinct = pours.text(distinct);
             let bucket = self.table.bucket_mut(id);

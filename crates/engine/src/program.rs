@@ -9,6 +9,7 @@ use crate::pool::{FieldId, LitId, Pool, RegexId, Space, known};
 use crate::select::Select;
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::{net::IpAddr, time::Duration};
+use hashbrown::HashMap;
 use ipnet::IpNet;
 use model::Scope;
 
@@ -31,6 +32,8 @@ pub struct Program {
     pub scenarios: Vec<Scenario>,
     /// Which scenarios could want an event.
     pub scenario_select: Select,
+    /// For each scenario the first one of the same name and filter; see [`Program::family`].
+    pub families: Vec<ScenarioId>,
     /// What alerts tell about their events.
     pub context: Vec<Context>,
     /// Longest JSON of one context value, in bytes.
@@ -321,6 +324,7 @@ impl Program {
         }
         self.scenario_select =
             Select::over_filters(self.scenarios.iter().map(|scenario| &scenario.filter), pool);
+        self.families = families(&self.scenarios);
         self.keep_what_is_read();
         self
     }
@@ -402,6 +406,16 @@ impl Program {
         &self.scenarios[id.0 as usize]
     }
 
+    /// The first scenario of the same name and filter.
+    ///
+    /// COMPAT(crowdsec): a bucket is found by its scenario's filter and name and by its partition,
+    /// so the documents of one file that share the first two share buckets. Who made a bucket
+    /// decides how it behaves.
+    #[must_use]
+    pub fn family(&self, id: ScenarioId) -> ScenarioId {
+        self.families.get(id.0 as usize).copied().unwrap_or(id)
+    }
+
     /// What the program is made of, for people.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -412,6 +426,18 @@ impl Program {
             self.scenarios.len()
         )
     }
+}
+
+fn families(scenarios: &[Scenario]) -> Vec<ScenarioId> {
+    let mut firsts: HashMap<(&str, &str), ScenarioId> = HashMap::new();
+    let ids = (0..scenarios.len()).map(|index| ScenarioId(index as u32));
+    scenarios
+        .iter()
+        .zip(ids)
+        .map(|(scenario, id)| {
+            *firsts.entry((&*scenario.name, &*scenario.filter_text)).or_insert(id)
+        })
+        .collect()
 }
 
 impl Node {

@@ -99,8 +99,9 @@ impl Table {
         hasher.finish()
     }
 
-    /// The bucket of a scenario and a partition, made if there is none; with its number. A bucket
-    /// whose life ended before `at` is replaced. hot: benches/engine.rs
+    /// The bucket of a scenario and a partition, made if there is none; with its number. It may be
+    /// that of a relative ([`Program::family`]). A bucket whose life ended before `at` is replaced.
+    /// hot: benches/engine.rs
     pub fn enter(
         &mut self,
         program: &Program,
@@ -109,24 +110,26 @@ impl Table {
         mode: TimeMode,
         at: Timestamp,
     ) -> u32 {
-        let hash = self.hash(scenario, partition);
+        let family = program.family(scenario);
+        let hash = self.hash(family, partition);
         let slots = &self.slots;
         let found = self
             .index
             .find(hash, |id| {
                 slots[*id as usize].as_ref().is_some_and(|bucket| {
-                    bucket.scenario == scenario && &*bucket.partition == partition
+                    program.family(bucket.scenario) == family && &*bucket.partition == partition
                 })
             })
             .copied();
-        let rule = program.scenario(scenario);
         if let Some(id) = found {
-            if !self.bucket(id).has_expired(rule, at) {
+            let owner = self.bucket(id).scenario;
+            if !self.bucket(id).has_expired(program.scenario(owner), at) {
                 return id;
             }
-            self.counts[scenario.0 as usize].expired += 1;
+            self.counts[owner.0 as usize].expired += 1;
             self.remove(id);
         }
+        let rule = program.scenario(scenario);
         if self.index.len() >= self.max {
             let oldest = self.oldest;
             let evicted = self.bucket(oldest).scenario;

@@ -7,7 +7,7 @@
 use crate::{
     config::{self, Settings},
     hub::{files, index::Index, installed, select},
-    terminal,
+    terminal::{self, Reported},
 };
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -54,21 +54,23 @@ pub(crate) struct Loaded {
     pub(crate) warnings: Vec<String>,
     /// The longest JSON of one context value.
     pub(crate) context_length: Option<usize>,
+    /// The `config.yaml` of the directory, where it has one.
+    pub(crate) settings: Option<config::Read>,
 }
 
 impl RuleArgs {
     /// Reads the rules these options name.
     pub(crate) fn load(&self) -> Result<Loaded> {
         match (&self.hub, &self.rules) {
-            (Some(hub), _) => self.from_hub(hub),
-            (None, Some(dir)) => self.from_dir(dir),
+            (Some(hub), _) => self.load_hub(hub),
+            (None, Some(dir)) => self.load_dir(dir),
             (None, None) => {
                 let usual = CONFIG_DIRS.iter().map(Path::new).find(|dir| dir.is_dir());
                 let dir = usual.context(
                     "no rules given and none installed; name a directory with --rules DIR, or a \
                      hub and its items with --hub DIR --with ITEM",
                 )?;
-                self.from_dir(dir)
+                self.load_dir(dir)
             }
         }
     }
@@ -79,16 +81,14 @@ impl RuleArgs {
         self.patterns.clone().or_else(|| usual.into_iter().find(|dir| dir.is_dir()))
     }
 
-    fn from_hub(&self, hub: &Path) -> Result<Loaded> {
+    fn load_hub(&self, hub: &Path) -> Result<Loaded> {
         if self.with.is_empty() {
             bail!("--hub alone loads nothing; name items with --with, crowdsecurity/linux for example");
         }
         let index = Index::open(hub)?;
         let items = select::closure(&index, &self.with)?;
         let mut files = select::read(hub, &index, &items)?;
-        let beside = ["patterns", "../config/patterns", "../patterns"].map(|dir| hub.join(dir));
-        let beside = beside.into_iter().find(|dir| self.patterns.is_none() && dir.is_dir());
-        if let Some(dir) = beside.or_else(|| self.usual_patterns()) {
+        if let Some(dir) = self.patterns.clone().or_else(|| patterns_of_hub(hub)) {
             files.extend(pattern_files(&dir)?);
         }
         let data = self.data.clone().or_else(|| {
@@ -98,47 +98,44 @@ impl RuleArgs {
         Ok(Loaded { files, data, ..Loaded::default() })
     }
 
-    fn from_dir(&self, dir: &Path) -> Result<Loaded> {
+    fn load_dir(&self, dir: &Path) -> Result<Loaded> {
         if !dir.is_dir() {
             bail!("there is no directory {}", dir.display());
         }
         let config = dir.join("config.yaml");
-        let settings =
-            if config.is_file() { config::load(&config)?.settings } else { Settings::in_dir(dir) };
-        self.from_settings(&settings)
+        if !config.is_file() {
+            return self.load_settings(&Settings::in_dir(dir));
+        }
+        let read = config::load(&config)?;
+        let loaded = self.load_settings(&read.settings)?;
+        Ok(Loaded { settings: Some(read), ..loaded })
     }
 
     /// Reads the rules that settings name, as far as these options do not name others.
-    pub(crate) fn from_settings(&self, settings: &Settings) -> Result<Loaded> {
+    pub(crate) fn load_settings(&self, settings: &Settings) -> Result<Loaded> {
         if let Some(hub) = &self.hub {
-            return self.from_hub(hub);
+            return self.load_hub(hub);
         }
         let mut places = settings.places.clone();
         if let Some(patterns) = &self.patterns {
-            places.patterns = None;
-            let mut loaded = Self::installed(&places, settings)?;
-            loaded.files.extend(pattern_files(patterns)?);
-            return Ok(self.with_data(loaded));
+            places.patterns = Some(existing(patterns)?);
         }
-        Ok(self.with_data(Self::installed(&places, settings)?))
-    }
-
-    fn installed(places: &installed::Places, settings: &Settings) -> Result<Loaded> {
-        let found = installed::read(places)?;
+        let found = installed::read(&places)?;
         Ok(Loaded {
             files: found.files,
             warnings: found.warnings,
-            data: settings.data_dir.clone(),
+            data: self.data.clone().or_else(|| settings.data_dir.clone()),
             context_length: Some(settings.context_length),
+            settings: None,
         })
     }
+}
 
-    fn with_data(&self, mut loaded: Loaded) -> Loaded {
-        if let Some(data) = &self.data {
-            loaded.data = Some(data.clone());
-        }
-        loaded
+fn existing(dir: &Path) -> Result<PathBuf> {
+    if !dir.is_dir() {
+        bail!("there is no directory {} to take patterns from", dir.display());
     }
+    Ok(dir.to_path_buf())
 }
 
 /// The pattern files that go with a hub: those beside it, else those installed.
@@ -150,10 +147,7 @@ pub(crate) fn patterns_of_hub(hub: &Path) -> Option<PathBuf> {
 
 /// Reads the pattern files of a directory.
 pub(crate) fn pattern_files(dir: &Path) -> Result<Vec<SourceFile>> {
-    if !dir.is_dir() {
-        bail!("there is no directory {} to take patterns from", dir.display());
-    }
-    installed::patterns(dir)
+    installed::patterns(&existing(dir)?)
 }
 
 /// Whether captures and fields that no rule reads are kept.
@@ -173,6 +167,18 @@ impl Loaded {
             .any(|file| matches!(file.kind, FileKind::Parser { .. } | FileKind::Scenario))
     }
 
+    /// Prints what was wrong before anything was compiled.
+    pub(crate) fn tell(&self) -> Reported {
+        for warning in &self.warnings {
+            terminal::warn(warning);
+        }
+        let mut reported = Reported { n_errors: 0, n_warnings: self.warnings.len() };
+        if let Some(settings) = &self.settings {
+            reported += terminal::diagnostics(&settings.diagnostics, &settings.sources);
+        }
+        reported
+    }
+
     /// Compiles everything.
     pub(crate) fn compile(self, keep: Keep) -> Compiled {
         let mut options = Options { keep_all: keep == Keep::All, ..Options::default() };
@@ -186,15 +192,11 @@ impl Loaded {
 
     /// Compiles, printing what is wrong to standard error.
     pub(crate) fn compile_and_tell(self, keep: Keep) -> Rules {
-        for warning in &self.warnings {
-            terminal::warn(warning);
-        }
+        self.tell();
         let data = self.data.clone();
         let compiled = self.compile(keep);
         terminal::diagnostics(&compiled.diagnostics, &compiled.sources);
-        let is_database = |file: &DataFile| file.dest_file.ends_with(".mmdb");
-        let wants_geo = compiled.data_files.iter().any(is_database);
-        Rules { program: Arc::new(compiled.program), data, wants_geo }
+        Rules::new(compiled, data)
     }
 }
 
@@ -206,6 +208,15 @@ pub(crate) struct Rules {
     pub(crate) data: Option<PathBuf>,
     /// Whether a rule declares a geographic database.
     pub(crate) wants_geo: bool,
+}
+
+impl Rules {
+    /// What was compiled, with the data files it was compiled with.
+    pub(crate) fn new(compiled: Compiled, data: Option<PathBuf>) -> Self {
+        let is_database = |file: &DataFile| file.dest_file.ends_with(".mmdb");
+        let wants_geo = compiled.data_files.iter().any(is_database);
+        Self { program: Arc::new(compiled.program), data, wants_geo }
+    }
 }
 
 /// The text of a data file, if it can be read. The compiler says so where it cannot.

@@ -66,6 +66,13 @@ impl Reported {
     }
 }
 
+impl std::ops::AddAssign for Reported {
+    fn add_assign(&mut self, other: Self) {
+        self.n_errors += other.n_errors;
+        self.n_warnings += other.n_warnings;
+    }
+}
+
 /// Prints diagnostics with their excerpts.
 pub(crate) fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) -> Reported {
     let style = style();

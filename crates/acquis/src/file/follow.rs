@@ -32,6 +32,9 @@ const TAIL: usize = 64;
 /// Bytes read at once.
 pub(super) const CHUNK: usize = 64 * 1024;
 
+/// A file written less than these nanoseconds ago may be written again without a new date.
+const RECENT: i64 = 1_000_000_000;
+
 /// Names a file as long as it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct FileId {
@@ -95,6 +98,8 @@ pub(super) struct Follow {
     consumed: Mark,
     /// The first bytes of the file, none behind `consumed`.
     head: Vec<u8>,
+    /// When it was last written, as of the last look.
+    modified: Timestamp,
     /// The next byte to read.
     read: u64,
     /// The bytes right before `read`.
@@ -138,6 +143,7 @@ impl Follow {
             file,
             consumed: mark,
             head,
+            modified: Timestamp::MIN,
             read: mark.offset,
             recent,
             partial: Vec::new(),
@@ -240,12 +246,12 @@ impl Follow {
         batch: &mut Batch,
         limits: &PourLimits<'_>,
     ) -> io::Result<Poured> {
-        let len = self.file.metadata()?.len();
-        if len < self.read {
+        let metadata = self.file.metadata()?;
+        if metadata.len() < self.read {
             return Ok(Poured::Truncated);
         }
-        self.at_end = len == self.read;
-        if self.at_end {
+        self.at_end = metadata.len() == self.read;
+        if self.at_end && !self.was_written(&metadata, limits.read_at) {
             return Ok(Poured::End);
         }
         let n_known = self.recent.len();
@@ -261,6 +267,15 @@ impl Follow {
         self.grew_at = limits.now;
         self.split(&scratch[..n_read], n_known, batch, limits);
         Ok(Poured::More)
+    }
+
+    /// Whether the file was written since it was last looked into: a file that was truncated may
+    /// have grown to exactly its former length.
+    fn was_written(&mut self, metadata: &Metadata, now: Timestamp) -> bool {
+        let modified = Timestamp::from_unix(metadata.mtime(), 0).plus_nanos(metadata.mtime_nsec());
+        let before = std::mem::replace(&mut self.modified, modified);
+        // The clock that stamps files ticks every few milliseconds.
+        before != modified || now.nanos_since(modified) < RECENT
     }
 
     /// Splits `window[n_known..]`, which begins at `self.read`.

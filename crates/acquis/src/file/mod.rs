@@ -3,7 +3,7 @@
 //! One thread follows all files of one source. Changes are noticed by inotify on the directories
 //! and, because that is not always available or complete, by looking at every file at intervals.
 //!
-//! Reading order: [`config`], `glob` (which files), `follow` (one file), `rotate` (where did it
+//! Reading order: `config`, `glob` (which files), `follow` (one file), `rotate` (where did it
 //! go), `tail` (all files together), `watch` (when to look).
 
 mod config;

@@ -98,7 +98,7 @@ fn siblings(path: &Path) -> impl Iterator<Item = DirEntry> {
 pub(super) fn is_related(path: &Path, of: &Path) -> bool {
     let (Some(name), Some(base)) = (path.file_name(), of.file_name()) else { return false };
     let stem_len = base.as_bytes().iter().skip(1).position(|byte| *byte == b'.');
-    let stem = stem_len.map_or(base.as_bytes(), |len| &base.as_bytes()[..=len]);
+    let stem = &base.as_bytes()[..stem_len.map_or(base.len(), |len| len + 1)];
     // Rotation adds to a name. So what appears at the plain name is never taken for a copy of what
     // was rotated away, even if both begin with the same header.
     path.parent() == of.parent() && name.len() > base.len() && name.as_bytes().starts_with(stem)

@@ -210,7 +210,7 @@ fn is_remote(dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::World;
+    use crate::testing::{World, skip};
     use std::fs;
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
         let world = World::new();
         let mut watch = Watch::new(Noticing::Auto);
         if watch.inotify.is_none() {
-            eprintln!("SKIPPED tells_which_file_changed: no inotify here");
+            skip("tells_which_file_changed", "no inotify here");
             return;
         }
         watch.set_dirs(&BTreeSet::from([dir.path().to_path_buf()]));

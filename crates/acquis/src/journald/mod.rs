@@ -6,7 +6,7 @@
 //! export format also carries a cursor for each entry; it is kept on disk, so no entry is lost or
 //! read twice over an orderly restart.
 //!
-//! Reading order: [`config`], `decode` (bytes to entries to lines), `run` (the child process).
+//! Reading order: `config`, `decode` (bytes to entries to lines), `run` (the child process).
 
 mod config;
 mod decode;

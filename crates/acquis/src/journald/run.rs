@@ -73,7 +73,7 @@ pub(crate) fn run(
     reader.settle();
     let (status, stopped) = outcome?;
     if !stopped && !status.success() && reader.n_entries == 0 {
-        reader.doubt_cursor(position);
+        reader.doubt_cursor(position.as_ref());
     }
     context.checkpoints.save(context.clock);
     if stopped || (config.common.mode == Mode::Cat && status.success()) {
@@ -253,10 +253,10 @@ impl Reader<'_> {
 
     /// A program that fails without showing anything may have been given a cursor it does not
     /// understand; the next run goes by time instead.
-    fn doubt_cursor(&self, position: Option<JournalPosition>) {
+    fn doubt_cursor(&self, position: Option<&JournalPosition>) {
         if let Some(JournalPosition { cursor: Some(_), since }) = position {
             warn!("the position in the journal may be unusable, going on by time");
-            self.section.store_journal(JournalPosition { cursor: None, since });
+            self.section.store_journal(JournalPosition { cursor: None, since: *since });
         }
     }
 }

@@ -5,7 +5,10 @@ use super::{
     decode::{Decoder, Entry},
     run,
 };
-use crate::{Batch, Checkpoints, Common, Mode, SourceError, channel, testing::World};
+use crate::{
+    Batch, Checkpoints, Common, Mode, SourceError, channel,
+    testing::{World, skip},
+};
 use crossbeam_channel::Receiver;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -163,11 +166,11 @@ fn reads_a_real_journal_over_restarts() {
     let long = "x".repeat(200_000);
     let first = [(1, "one"), (2, long.as_str()), (3, "three")];
     if Command::new("journalctl").arg("--version").output().is_err() {
-        eprintln!("SKIPPED reads_a_real_journal_over_restarts: journalctl is not installed");
+        skip("reads_a_real_journal_over_restarts", "journalctl is not installed");
         return;
     }
     if let Err(reason) = write_journal(&journal, "first", &first) {
-        eprintln!("SKIPPED reads_a_real_journal_over_restarts: {reason}");
+        skip("reads_a_real_journal_over_restarts", &reason);
         return;
     }
     let filters = vec![format!("--directory={}", journal.display())];

@@ -107,9 +107,9 @@ impl Moment {
     /// Reads `2026-10-11T22:14:15.003+02:00` and returns what follows.
     pub(super) fn rfc3339(text: &[u8]) -> Option<(Self, &[u8])> {
         let (head, rest) = text.split_at_checked(19)?;
-        let _year = number(&head[..2]).and(number(&head[2..4]))?;
         let (month, day) = (number(&head[5..7])?, number(&head[8..10])?);
-        if head[4] != b'-' || head[7] != b'-' || head[10] != b'T' {
+        let has_year = head[..4].iter().all(u8::is_ascii_digit);
+        if !has_year || head[4] != b'-' || head[7] != b'-' || head[10] != b'T' {
             return None;
         }
         let moment = Self::checked(month, day, &head[11..])?;

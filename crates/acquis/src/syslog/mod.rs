@@ -4,7 +4,7 @@
 //! When the consumer is behind, connections are simply not read, which slows their peers; datagrams
 //! cannot be slowed and are thrown away and counted.
 //!
-//! Reading order: [`config`], `framing` (bytes to frames), `rfc3164` and `rfc5424` (frames to
+//! Reading order: `config`, `framing` (bytes to frames), `rfc3164` and `rfc5424` (frames to
 //! messages), `decode` (messages to lines), `udp` and `tcp`, `run`.
 
 mod config;

@@ -99,7 +99,8 @@ impl Server {
             let knocked = self.tcp.is_some() && ready.next() == Some(true);
             let now = context.clock.monotonic();
             connections.retain_mut(|connection| {
-                if ready.next() == Some(true) {
+                // A failure to make room shows again when the loop comes round.
+                if ready.next() == Some(true) && outlet.make_room().unwrap_or(false) {
                     return connection.read(&mut outlet, context) == Fate::Open;
                 }
                 full || !connection.is_idle(now, config.tcp.idle)

@@ -2,9 +2,10 @@
 
 use super::WRONG_INPUT;
 use crate::{
-    hub::installed,
+    config::{self, Settings},
+    hub::{files, installed},
     rules::{Keep, Loaded, RuleArgs},
-    terminal::{self, count},
+    terminal::{self, Reported, count},
 };
 use anyhow::Result;
 use clap::Args;
@@ -31,13 +32,12 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode> {
     let loaded = if args.files.is_empty() { args.rules.load()? } else { single(args)? };
     let n_files = loaded.files.len();
-    for warning in &loaded.warnings {
-        terminal::warn(warning);
+    let mut reported = loaded.tell();
+    if let Some(settings) = &loaded.settings {
+        reported += acquisition(&settings.settings)?;
     }
-    let n_warnings = loaded.warnings.len();
     let compiled = loaded.compile(Keep::Read);
-    let mut reported = terminal::diagnostics(&compiled.diagnostics, &compiled.sources);
-    reported.n_warnings += n_warnings;
+    reported += terminal::diagnostics(&compiled.diagnostics, &compiled.sources);
     let n = |n: usize, one: &str| count(u64::try_from(n).unwrap_or(u64::MAX), one);
     writeln!(
         io::stdout().lock(),
@@ -50,6 +50,21 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode> {
     Ok(if reported.any() { ExitCode::from(WRONG_INPUT) } else { ExitCode::SUCCESS })
 }
 
+/// Prints what is wrong with the acquisition of settings.
+pub(super) fn acquisition(settings: &Settings) -> Result<Reported> {
+    let mut warnings = Vec::new();
+    let dir = settings.acquisition_dir.as_deref();
+    let files = config::acquis::files(&settings.acquisition, dir, &mut warnings)?;
+    for warning in &warnings {
+        terminal::warn(warning);
+    }
+    let mut desk = config::Desk::default();
+    config::acquis::read(&files, &mut desk)?;
+    let mut reported = terminal::diagnostics(&desk.diagnostics, &desk.sources);
+    reported.n_warnings += warnings.len();
+    Ok(reported)
+}
+
 /// Files given by name, with the patterns and data files of the usual places.
 fn single(args: &CheckArgs) -> Result<Loaded> {
     let mut loaded = Loaded { data: args.rules.data.clone(), ..Loaded::default() };
@@ -57,7 +72,7 @@ fn single(args: &CheckArgs) -> Result<Loaded> {
         loaded.files.extend(installed::patterns(&dir)?);
     }
     for path in &args.files {
-        let text = crate::hub::files::read_rule(path)?;
+        let text = files::read_rule(path)?;
         let kind = installed::guess_kind(path, &text);
         loaded.files.push(installed::source(kind, path, None)?);
     }

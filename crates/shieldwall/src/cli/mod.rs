@@ -3,9 +3,15 @@
 //! A command returns its exit code: 0 when all is well, 1 when the world refused (printed once,
 //! here), 2 when what the user wrote is wrong.
 
+mod up;
+
 mod replay;
 
 mod check;
+
+mod hub_test;
+
+mod crowdsec;
 
 mod version;
 
@@ -58,8 +64,10 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::UpArgs),
     Replay(replay::ReplayArgs),
     Check(check::CheckArgs),
+    Hub(hub_test::HubArgs),
     Version(version::VersionArgs),
     Completion(completion::CompletionArgs),
     Man(man::ManArgs),
@@ -79,6 +87,9 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn run(args: Vec<OsString>) -> Result<ExitCode> {
+    if crowdsec::is_called(&args) {
+        return crowdsec::run(&args);
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -87,8 +98,10 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
         }
     };
     match cli.command {
+        Command::Up(args) => up::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Hub(args) => hub_test::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Completion(args) => completion::run(&args),
         Command::Man(args) => man::run(&args),

@@ -7,7 +7,10 @@ use crate::{
     outside::World,
     report,
     rules::{Keep, RuleArgs, Rules},
-    run::replay::{self, Input, Origin, Plan, Sink, Tally},
+    run::{
+        Sink,
+        replay::{self, Input, Origin, Plan, Tally},
+    },
     terminal,
 };
 use anyhow::{Context as _, Result, bail};
@@ -83,7 +86,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode> {
         limit: args.limit,
         max_buckets: args.max_buckets,
     };
-    job.run(origins, rules, DnsSettings::default())
+    job.run(origins, &rules, DnsSettings::default())
 }
 
 fn labels_of(args: &ReplayArgs) -> BTreeMap<String, String> {
@@ -137,10 +140,10 @@ impl Job {
     pub(super) fn run(
         &self,
         origins: Vec<(Origin, LineSource)>,
-        rules: Rules,
+        rules: &Rules,
         dns: DnsSettings,
     ) -> Result<ExitCode> {
-        let world = World::for_rules(&rules, dns);
+        let world = World::for_rules(rules, dns);
         let program = Arc::clone(&rules.program);
         let limits = Limits::default();
         let plan = Plan {

@@ -14,4 +14,5 @@ pub(crate) mod acquis;
 
 pub(crate) mod codes;
 
-pub(crate) use settings::{DATA_DIR, DnsSettings, Settings, load};
+pub(crate) use raw::Desk;
+pub(crate) use settings::{DATA_DIR, DnsSettings, Read, Settings, load};

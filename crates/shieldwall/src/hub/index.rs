@@ -165,11 +165,6 @@ impl Index {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.items.keys().map(|(_, name)| name.as_str())
     }
-
-    /// Names and kinds of all items.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Kind, &str, &Item)> {
-        self.items.iter().map(|((kind, name), item)| (*kind, name.as_str(), item))
-    }
 }
 
 /// Where the text of an item's file comes from, as alerts tell it: the version its digest names,

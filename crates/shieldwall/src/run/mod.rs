@@ -4,3 +4,14 @@
 //! follows live sources until told to stop.
 
 pub(crate) mod replay;
+
+pub(crate) mod agent;
+
+use model::Alert;
+use std::io;
+
+/// Takes alerts, in order.
+pub(crate) trait Sink: Send {
+    /// Takes one. An error ends the run: its alerts would go nowhere.
+    fn alert(&mut self, alert: &Alert) -> io::Result<()>;
+}

@@ -8,6 +8,7 @@
 //! INVARIANT: overflows, postoverflows and what goes back into scenarios happen batch by batch in
 //! order, and the cut into batches depends on the input alone; so do the alerts.
 
+use super::Sink;
 use crate::clock::SystemClock;
 use acquis::{Batch, Clock as _, LineSink, OneShot, Registry, one_shot::Stamp};
 use anyhow::{Context as _, Result};
@@ -15,7 +16,7 @@ use engine::{
     Limits, Outside, Overflow, Parser, Pours, Program, Settler, observe::Counters,
     observe::ScenarioCount, pour::Buckets,
 };
-use model::{Alert, LineSource, SourceId, Timestamp};
+use model::{LineSource, SourceId, Timestamp};
 use std::{
     collections::{BTreeMap, VecDeque},
     fs::File,
@@ -70,12 +71,6 @@ pub(crate) struct Tally {
     pub(crate) scenarios: Vec<ScenarioCount>,
     pub(crate) n_buckets: usize,
     pub(crate) wall: Duration,
-}
-
-/// Takes the alerts of a replay, in order.
-pub(crate) trait Sink: Send {
-    /// Takes one. An error ends the replay: nobody is interested any more.
-    fn alert(&mut self, alert: &Alert) -> io::Result<()>;
 }
 
 /// Logs to be read once, one after the other.

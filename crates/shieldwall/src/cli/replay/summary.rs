@@ -178,7 +178,8 @@ fn append(text: &mut String, table: &Table, first_number: usize) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     for line in table.lines() {
-        text.push_str("  ");
+        // The first column brings a blank of its own.
+        text.push(' ');
         text.push_str(line.trim_end());
         text.push('\n');
     }

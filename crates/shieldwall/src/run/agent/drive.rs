@@ -1,0 +1,266 @@
+//! The thread that owns the engine.
+//!
+//! It waits for lines, for what the output sends back, and for the engine's next deadline; there is
+//! no other way in. A panic while a line is processed costs that line and the buckets, is counted,
+//! and stops nothing.
+
+use super::{
+    Running, Settle,
+    published::{Published, count, set},
+};
+use crate::clock::SystemClock;
+use acquis::{Batch, Clock as _, Registry};
+use crossbeam_channel::{Receiver, Sender, select};
+use engine::{Engine, Limits, Overflow, Pours, observe::Counters};
+use model::SourceId;
+use std::{
+    cell::Cell,
+    hash::{BuildHasher as _, RandomState},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+use tracing::error;
+
+/// How long to wait at most: numbers are published and old buckets freed at least this often.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long the last overflows may take to be settled at the end.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Rounds of overflows that make others overflow, at the end.
+const MAX_ROUNDS: usize = 16;
+
+/// What the engine's thread can be told besides lines.
+pub(super) enum Control {
+    /// An overflow is to be poured again. The number is that of the rules it came from.
+    Pours(u64, Pours),
+    /// Use these rules from now on.
+    Reload(Running),
+    /// Everything sent to the output before the question was settled.
+    Settled,
+}
+
+/// Owns the engine.
+pub(super) struct Driver<'a> {
+    engine: Engine,
+    rules: Running,
+    /// Counts reloads, so that what belongs to older rules can be told.
+    generation: u64,
+    limits: Limits,
+    lines: Receiver<Batch>,
+    control: Receiver<Control>,
+    overflows: Sender<Settle>,
+    registry: &'a Registry,
+    n_sources: usize,
+    published: &'a Published,
+    /// What earlier engines counted.
+    before: Counters,
+    evicted_before: u64,
+    clock: SystemClock,
+    next_tick: Duration,
+    out: Vec<Overflow>,
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(
+        rules: Running,
+        limits: Limits,
+        lines: Receiver<Batch>,
+        control: Receiver<Control>,
+        overflows: Sender<Settle>,
+        registry: &'a Registry,
+        published: &'a Published,
+    ) -> Self {
+        Self {
+            engine: new_engine(&rules, limits),
+            rules,
+            generation: 0,
+            limits,
+            lines,
+            control,
+            overflows,
+            registry,
+            n_sources: 0,
+            published,
+            before: Counters::default(),
+            evicted_before: 0,
+            clock: SystemClock::start(),
+            next_tick: Duration::ZERO,
+            out: Vec::new(),
+        }
+    }
+
+    /// Runs until the last source has ended and what it sent is settled.
+    pub(super) fn run(mut self) {
+        loop {
+            let wait = self.wait();
+            select! {
+                recv(self.control) -> control => match control {
+                    Ok(control) => self.obey(control),
+                    Err(_output_ended) => break,
+                },
+                recv(self.lines) -> batch => match batch {
+                    Ok(batch) => self.process(batch),
+                    Err(_sources_ended) => break,
+                },
+                default(wait) => {}
+            }
+            if self.hand_over().is_err() {
+                break;
+            }
+            self.tick();
+        }
+        self.farewell();
+        self.publish();
+    }
+
+    /// How long nothing happens by itself.
+    fn wait(&self) -> Duration {
+        let Some(deadline) = self.engine.next_deadline() else { return TICK };
+        let nanos = deadline.nanos_since(self.clock.now());
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).min(TICK)
+    }
+
+    fn process(&mut self, batch: Batch) {
+        for source in self.registry.since(self.n_sources) {
+            let id = SourceId(u32::try_from(self.n_sources).unwrap_or(u32::MAX));
+            self.engine.parser.add_source(id, Arc::unwrap_or_clone(source));
+            self.n_sources += 1;
+        }
+        // How many lines are done, also after a panic.
+        let n_done = Cell::new(0);
+        while n_done.get() < batch.len() {
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                for line in batch.iter().skip(n_done.get()) {
+                    n_done.set(n_done.get() + 1);
+                    self.engine.process(line, self.clock.now(), &mut self.out);
+                }
+            }));
+            if outcome.is_err() {
+                count(&self.published.panics);
+                error!("a bug: a line made the engine panic; all buckets are lost");
+                self.replace(self.rules.clone());
+            }
+        }
+        // Overflows that wait in memory are settled on an orderly stop, so the lines are done.
+        batch.ack();
+    }
+
+    fn obey(&mut self, control: Control) {
+        match control {
+            Control::Pours(generation, pours) => {
+                // Pours of older rules name scenarios that are gone.
+                if generation == self.generation {
+                    self.engine.pour(&pours, &mut self.out);
+                }
+            }
+            Control::Reload(rules) => {
+                self.generation += 1;
+                let _output_ended =
+                    self.overflows.send(Settle::Reload(self.generation, rules.clone()));
+                self.replace(rules);
+            }
+            Control::Settled => {}
+        }
+    }
+
+    /// Goes on with a new engine.
+    fn replace(&mut self, rules: Running) {
+        self.before.add(&without_nodes(&self.engine.parser.counters));
+        self.evicted_before += evicted(&self.engine);
+        self.out.clear();
+        self.engine = new_engine(&rules, self.limits);
+        self.rules = rules;
+        self.n_sources = 0;
+        for source in self.registry.since(0) {
+            let id = SourceId(u32::try_from(self.n_sources).unwrap_or(u32::MAX));
+            self.engine.parser.add_source(id, Arc::unwrap_or_clone(source));
+            self.n_sources += 1;
+        }
+    }
+
+    /// Sends overflows to be settled. An error: nobody settles any more.
+    fn hand_over(&mut self) -> Result<(), Gone> {
+        for overflow in self.out.drain(..) {
+            self.overflows.send(Settle::Overflow(Box::new(overflow))).map_err(|_ended| Gone)?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        let due = self.engine.next_deadline().is_some_and(|deadline| deadline <= now);
+        let ticked = self.clock.monotonic() >= self.next_tick;
+        if due || ticked {
+            self.engine.advance(now, &mut self.out);
+            let _output_ended = self.hand_over();
+        }
+        if ticked {
+            self.next_tick = self.clock.monotonic().saturating_add(TICK);
+            self.publish();
+        }
+    }
+
+    fn publish(&self) {
+        let mut counters = self.before.clone();
+        counters.add(&without_nodes(&self.engine.parser.counters));
+        let to = self.published;
+        set(&to.lines, counters.lines);
+        set(&to.parsed, counters.parsed);
+        set(&to.whitelisted, counters.whitelisted);
+        set(&to.undated, counters.undated);
+        set(&to.errors, counters.errors);
+        let buckets = self.engine.buckets.table.len();
+        set(&to.buckets, u64::try_from(buckets).unwrap_or(u64::MAX));
+        set(&to.evicted, self.evicted_before + evicted(&self.engine));
+    }
+
+    /// Waits until the output has settled what it was sent, and pours what it sends back.
+    fn farewell(&mut self) {
+        let deadline = self.clock.monotonic().saturating_add(FAREWELL);
+        for _ in 0..MAX_ROUNDS {
+            if self.hand_over().is_err() || self.overflows.send(Settle::Ask).is_err() {
+                return;
+            }
+            loop {
+                let left = deadline.saturating_sub(self.clock.monotonic());
+                match self.control.recv_timeout(left) {
+                    Ok(Control::Settled) => break,
+                    // Whatever was to come with new rules comes with the next start.
+                    Ok(Control::Reload(_)) => {}
+                    Ok(control) => self.obey(control),
+                    Err(_late_or_ended) => return,
+                }
+            }
+            if self.out.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+/// Nobody settles overflows any more.
+struct Gone;
+
+fn new_engine(rules: &Running, limits: Limits) -> Engine {
+    // Secret, so that nobody can choose keys that collide; alerts do not depend on it.
+    let seed = RandomState::new().hash_one(0);
+    Engine::new(Arc::clone(&rules.program), Arc::clone(&rules.outside), limits, seed)
+}
+
+/// The counters that mean the same under any rules.
+fn without_nodes(counters: &Counters) -> Counters {
+    Counters {
+        lines: counters.lines,
+        parsed: counters.parsed,
+        whitelisted: counters.whitelisted,
+        undated: counters.undated,
+        errors: counters.errors,
+        nodes: Vec::new(),
+    }
+}
+
+fn evicted(engine: &Engine) -> u64 {
+    engine.buckets.table.counts.iter().map(|count| count.evicted).sum()
+}

@@ -1,0 +1,4 @@
+//! Syslog messages: waits for the source.
+
+/// Runs the target.
+pub fn run(_data: &[u8]) {}
