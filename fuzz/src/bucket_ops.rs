@@ -5,8 +5,8 @@
 //! must agree, event by event, on every overflow, on how many buckets live and on how many were
 //! evicted.
 
-use crate::bytes::Bytes;
-use crate::model_table::{Drop, Kind, Model, Rule, Spilled};
+use super::bytes::Bytes;
+use super::model_table::{Drop, Kind, Model, Rule, Spilled};
 use engine::builtins::rfc3339::format_rfc3339_nano;
 use engine::{Engine, Limits, NoOutside, Overflow, Program};
 use model::{Line, LineSource, SourceId, Time, TimeMode, Timestamp};
@@ -205,7 +205,7 @@ impl Choices {
         let Self { capacity, speed, .. } = self;
         let mut text = String::from(
             "name: fuzz/buckets\ndescription: fuzz\nfilter: evt.Meta.id != ''\n\
-             scope:\n  type: key\n  expression: evt.Meta.key == '-' ? '' : evt.Meta.key\n",
+             scope:\n  type: key\n  expression: >-\n    evt.Meta.key == '-' ? '' : evt.Meta.key\n",
         );
         let mut add = |key: &str, value: &str| {
             writeln!(text, "{key}: {value}").expect("a `String` takes any text");

@@ -5,7 +5,7 @@
 //! text; what reads must print to text that reads the same; what compiles must evaluate to an end,
 //! and to the same end with used caches as with fresh ones.
 
-use crate::bytes::{Bytes, text};
+use super::bytes::{Bytes, text};
 use engine::NoOutside;
 use engine::data::{DataFiles, ListFile, MapFile, RegexFile};
 use engine::eval::{Cx, Roots, Scratch};
@@ -51,17 +51,23 @@ pub fn run(data: &[u8]) {
         return;
     }
     prints_back(&expression);
-    let data = data_files();
+    thread_local! {
+        static DATA: DataFiles = data_files();
+    }
+    DATA.with(|data| compile(&expression, place, wanted, data, line));
+}
+
+fn compile(expression: &str, place: Place, wanted: Wanted, data: &DataFiles, line: &[u8]) {
     let mut pool = Pool::new();
     for key in ["source_ip", "log_type", "http_path"] {
         pool.field(Space::Meta, key);
     }
-    match compile_expr(&expression, place, wanted, &mut pool, &data) {
+    match compile_expr(expression, place, wanted, &mut pool, data) {
         Ok(expr) => {
             pool.finish();
-            evaluate(&expr, &pool, &data, place, line, &expression);
+            evaluate(&expr, &pool, data, place, line, expression);
         }
-        Err(errors) => errors.into_iter().for_each(|error| explain(&expression, error)),
+        Err(errors) => errors.into_iter().for_each(|error| explain(expression, error)),
     }
 }
 

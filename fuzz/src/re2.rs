@@ -4,7 +4,7 @@
 //! panic and must stay small; whatever it matches, both matchers must agree on the span and on every
 //! named group, with caches so small that they are cleared all the time and with ordinary ones.
 
-use crate::bytes::{Bytes, text};
+use super::bytes::{Bytes, text};
 use re2::{Cache, LiteralSet, Regex, RegexSet, SetCache};
 use regex_automata::{Input, PatternID, meta};
 
@@ -84,8 +84,8 @@ pub fn run(data: &[u8]) {
 
 /// A pattern must match in a set exactly when it matches alone, whatever stands beside it.
 fn in_sets(pattern: &str, text: &str, matches: bool) {
-    let sets: [&[&str]; 3] =
-        [&[pattern], &[pattern, "(?i)sqlmap", "^$", "[xy]z"], &["zzzzzz", "q{3}", pattern]];
+    let sets: [&[&str]; 2] =
+        [&[pattern, "(?i)sqlmap", "^$", "[xy]z"], &["zzzzzz", "q{3}", pattern]];
     for patterns in sets {
         let set = RegexSet::new(patterns).expect("each pattern compiles by itself");
         let first = set.is_match_any(&mut SetCache::new(), text);

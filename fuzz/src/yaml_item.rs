@@ -4,7 +4,7 @@
 //! with a program; every diagnostic must render, without a control character in it; and the program
 //! must take lines without complaint, whatever rules it was made of.
 
-use crate::bytes::{Bytes, text};
+use super::bytes::{Bytes, text};
 use engine::{Engine, Limits, NoOutside, Overflow, Pours, Settler};
 use model::{Line, LineSource, SourceId, TimeMode, Timestamp};
 use rules::{FileKind, Options, Origin, SourceFile, compile};

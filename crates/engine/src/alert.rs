@@ -85,7 +85,8 @@ fn alert_event(event: &Snapshot, pool: &Pool) -> AlertEvent {
     AlertEvent { timestamp, meta }
 }
 
-/// The union of the sources of all events, by key. `None`: the alert is lost.
+/// The union of the sources of all events, by key; of one key, the last event knows best. `None`: the
+/// alert is lost.
 fn sources(
     scenario: &Scenario,
     bucket: &Bucket,
@@ -96,15 +97,15 @@ fn sources(
         match event.kind {
             Kind::Log => {
                 let source = log_source(scenario, event, cx)?;
-                sources.entry(source.value.clone()).or_insert(source);
+                sources.insert(source.value.clone(), source);
             }
             Kind::Overflow => {
                 let Some(overflow) = event.overflow() else { continue };
-                let found: Vec<Source> =
-                    overflow.current_sources().map(|(_, source)| source.clone()).collect();
-                for source in found {
-                    if let Some(source) = reused_source(scenario, event, source, cx)? {
-                        sources.entry(source.value.clone()).or_insert(source);
+                for (key, source) in overflow.current_sources() {
+                    if source.scope == scenario.scope {
+                        sources.insert(key.to_owned(), source.clone());
+                    } else if let Some(source) = range_of(scenario, event, source, cx)? {
+                        sources.insert(source.value.clone(), source);
                     }
                 }
             }
@@ -154,17 +155,15 @@ fn log_source(scenario: &Scenario, event: &Snapshot, cx: &mut Cx<'_>) -> Option<
     Some(source)
 }
 
-/// A source of an overflow that was poured again. The inner `None`: it does not fit this scenario.
+/// The network of an address that an overflow was about, where the scenario counts networks. The
+/// inner `None`: the source does not fit the scenario.
 #[expect(clippy::option_option, reason = "lost alert, skipped source and source are three answers")]
-fn reused_source(
+fn range_of(
     scenario: &Scenario,
     event: &Snapshot,
-    source: Source,
+    source: &Source,
     cx: &mut Cx<'_>,
 ) -> Option<Option<Source>> {
-    if source.scope == scenario.scope {
-        return Some(Some(source));
-    }
     if scenario.scope != Scope::Range || source.scope != Scope::Ip {
         return Some(None);
     }
@@ -172,10 +171,8 @@ fn reused_source(
         Some(_) => scope_value(scenario, event, cx)?,
         None => source.range.clone(),
     };
-    if value.is_empty() {
-        return Some(None);
-    }
-    Some(Some(Source { scope: Scope::Range, value, ip: String::new(), ..source }))
+    let range = Source { scope: Scope::Range, value, ip: String::new(), ..source.clone() };
+    Some((!range.value.is_empty()).then_some(range))
 }
 
 /// What the scenario's scope expression gives for an event; empty when it is no text, `None` when it
@@ -241,7 +238,7 @@ fn collect(value: &Value, cx: &Cx<'_>, values: &mut Vec<String>) {
 }
 
 /// A JSON array no longer than `max` bytes: the last values are dropped, and a single one that is
-/// still too long is halved until it fits.
+/// still too long is halved, dots included, until it fits (spec §5.8).
 fn json_list(mut values: Vec<String>, max: usize) -> String {
     loop {
         let text = crate::eval::json_texts(&values);
@@ -253,14 +250,15 @@ fn json_list(mut values: Vec<String>, max: usize) -> String {
             continue;
         }
         let Some(only) = values.pop() else { return text };
-        let kept = only.strip_suffix("...").unwrap_or(&only);
-        let mut half = kept.len() / 2;
-        while !kept.is_char_boundary(half) {
+        let mut half = only.len() / 2;
+        while !only.is_char_boundary(half) {
             half -= 1;
         }
-        if half == 0 {
+        let shorter = format!("{}...", &only[..half]);
+        // Six bytes or less do not get shorter by this.
+        if shorter.len() >= only.len() {
             return String::from("[]");
         }
-        values.push(format!("{}...", &kept[..half]));
+        values.push(shorter);
     }
 }

@@ -29,6 +29,12 @@ impl Level {
         Self { last: at, tokens: f64::from(capacity) }
     }
 
+    /// How much of the capacity was in use at the last event that fitted.
+    #[must_use]
+    pub fn in_use(&self, capacity: u32) -> f64 {
+        f64::from(capacity) - self.tokens
+    }
+
     /// Takes one event at an instant; `false` when it overflows. Going back in time gives no credit
     /// but moves the clock back (spec §5.6).
     ///

@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::observe::{Counters, NodeCount, Observer};
 use crate::outside::Outside;
 use crate::overflow::Overflow;
-use crate::pour::{Buckets, Pours, match_scenarios, overflow_date};
+use crate::pour::{Ask, Buckets, Pours, match_scenarios, overflow_date};
 use crate::program::{Program, Scenario, Stage};
 use crate::stage::Runner;
 use alloc::{sync::Arc, vec::Vec};
@@ -107,6 +107,7 @@ impl Parser {
     ) -> Outcome {
         let nobody = LineSource::default();
         let source = self.sources.get(line.source.0 as usize).unwrap_or(&nobody);
+        let ask = if observer.is_some() { Ask::All } else { Ask::Candidates };
         self.counters.lines += 1;
         self.event.begin_line(line.source, source, line.text, &self.program.pool);
         self.event.time = Time::utc(now);
@@ -140,7 +141,7 @@ impl Parser {
             self.counters.whitelisted += 1;
             return Outcome::Whitelisted;
         }
-        let matched = match_scenarios(&self.program, &mut cx, pours, on_match);
+        let matched = match_scenarios(&self.program, &mut cx, pours, ask, on_match);
         self.counters.errors += u64::from(matched.errors);
         self.counters.undated += u64::from(matched.undated);
         if matched.n == 0 { Outcome::Parsed } else { Outcome::Poured(matched.n) }
@@ -205,14 +206,15 @@ impl Settler {
             roots: &roots,
         };
         let stages: &[Stage] = &self.program.postoverflows;
+        let ask = if observer.is_some() { Ask::All } else { Ask::Candidates };
         let mut runner =
             Runner { stages, counts: &mut self.counts, errors: &mut self.errors, observer, stage: "" };
         let finished = runner.run(&mut cx);
         cx.scratch.bits.clear();
-        cx.event.process = finished.is_ok();
+        cx.event.process = finished == Ok(true);
         let goes_back = cx.event.overflow.as_ref().is_some_and(|o| o.reprocess && !o.whitelisted);
         if goes_back {
-            match_scenarios(&self.program, &mut cx, pours, |_| {});
+            match_scenarios(&self.program, &mut cx, pours, ask, |_| {});
         }
         let overflow = take(&mut self.event.overflow);
         *overflow.expect("an overflow event keeps its overflow until it is taken here")

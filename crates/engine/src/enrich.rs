@@ -4,11 +4,12 @@ use crate::builtins::layout::GoLayout;
 use crate::builtins::parse_date::parse_date_into;
 use crate::builtins::time::DateTime;
 use crate::eval::Cx;
-use crate::pool::{FieldId, known};
+use crate::outside::{Asn, City};
+use crate::pool::known;
 use crate::program::Enricher;
 use crate::value::Text;
-use core::fmt::Write as _;
-use core::net::IpAddr;
+use alloc::{boxed::Box, format, vec::Vec};
+use core::net::{IpAddr, Ipv4Addr};
 use model::{Time, TimeMode};
 
 /// Runs an enricher on a text. Nothing an enricher meets is an error for the line.
@@ -22,7 +23,7 @@ pub(crate) fn run(enricher: Enricher, input: &Text, cx: &mut Cx<'_>) {
                 Enricher::GeoIpCity => city(ip, cx),
                 Enricher::GeoIpAsn => asn(ip, cx),
                 Enricher::IpToRange => range(ip, cx),
-                _ => {
+                Enricher::ReverseDns | Enricher::ParseDate | Enricher::UnmarshalJson => {
                     if let Some(name) = cx.outside.reverse_dns(ip) {
                         cx.event.set_text(known::REVERSE_DNS, &name);
                     }
@@ -42,9 +43,11 @@ fn parse_date(input: &Text, cx: &mut Cx<'_>) {
         .filter(|layout| !layout.is_empty())
         .map(GoLayout::compile);
     // The text is a piece of the arena that the result is appended to.
-    let mut marshaled = alloc::string::String::with_capacity(40);
+    let mut marshaled = core::mem::take(&mut cx.scratch.date);
+    marshaled.clear();
     let date = parse_date_into(cx.str(input), layout.as_ref(), now, &mut marshaled);
     cx.event.set_text(known::ENRICHED_TIME, &marshaled);
+    cx.scratch.date = marshaled;
     if cx.event.time_mode == TimeMode::Event
         && let Some(date) = date
     {
@@ -65,32 +68,109 @@ fn unmarshal_json(cx: &mut Cx<'_>) {
 }
 
 fn city(ip: IpAddr, cx: &mut Cx<'_>) {
-    let Some(city) = cx.outside.city(ip) else { return };
-    cx.event.set_text(known::ISO_CODE, city.iso_code);
+    let outside = cx.outside;
+    let place = cx.scratch.geo.place(ip);
+    let Some(city) = place.city.get_or_insert_with(|| outside.city(ip).map(CityTexts::of)) else {
+        return;
+    };
+    cx.event.set_text(known::ISO_CODE, &city.iso_code);
     cx.event.set_text(known::IS_IN_EU, if city.is_in_eu { "true" } else { "false" });
-    print(known::LATITUDE, format_args!("{:.6}", city.latitude), cx);
-    print(known::LONGITUDE, format_args!("{:.6}", city.longitude), cx);
+    cx.event.set_text(known::LATITUDE, &city.latitude);
+    cx.event.set_text(known::LONGITUDE, &city.longitude);
 }
 
 fn asn(ip: IpAddr, cx: &mut Cx<'_>) {
-    let Some(asn) = cx.outside.asn(ip) else { return };
-    print(known::AS_NUMBER, format_args!("{}", asn.number), cx);
+    let outside = cx.outside;
+    let place = cx.scratch.geo.place(ip);
+    let Some(asn) = place.asn.get_or_insert_with(|| outside.asn(ip).map(AsnTexts::of)) else {
+        return;
+    };
+    cx.event.set_text(known::AS_NUMBER, &asn.number);
     if let Some(number) = cx.event.text(known::AS_NUMBER) {
         cx.event.set(known::ASN_NUMBER, false, &number);
     }
-    cx.event.set_text(known::AS_ORG, asn.org);
+    cx.event.set_text(known::AS_ORG, &asn.org);
 }
 
 fn range(ip: IpAddr, cx: &mut Cx<'_>) {
-    if let Some(network) = cx.outside.asn(ip).and_then(|asn| asn.network) {
-        print(known::SOURCE_RANGE, format_args!("{network}"), cx);
+    let outside = cx.outside;
+    let place = cx.scratch.geo.place(ip);
+    let asn = place.asn.get_or_insert_with(|| outside.asn(ip).map(AsnTexts::of));
+    if let Some(network) = asn.as_ref().and_then(|asn| asn.network.as_deref()) {
+        cx.event.set_text(known::SOURCE_RANGE, network);
     }
 }
 
-fn print(field: FieldId, text: core::fmt::Arguments<'_>, cx: &mut Cx<'_>) {
-    let printed = cx.event.build(|out| {
-        // Writing to a `String` cannot fail.
-        let _ = out.write_fmt(text);
-    });
-    cx.event.set(field, false, &printed);
+/// Addresses whose records are remembered. Attackers and visitors come with many lines at a time, so
+/// a few are enough to look most of them up once.
+const MAX_PLACES: usize = 1024;
+
+/// What the databases said about addresses lately, as texts: each address has one place to be.
+#[derive(Debug, Default)]
+pub(crate) struct GeoCache {
+    places: Vec<Place>,
+}
+
+/// What is known of one address. The inner `None`: there is no database.
+#[derive(Clone, Debug)]
+#[expect(clippy::option_option, reason = "not asked yet and no database are different")]
+struct Place {
+    ip: IpAddr,
+    city: Option<Option<CityTexts>>,
+    asn: Option<Option<AsnTexts>>,
+}
+
+#[derive(Clone, Debug)]
+struct CityTexts {
+    iso_code: Box<str>,
+    is_in_eu: bool,
+    latitude: Box<str>,
+    longitude: Box<str>,
+}
+
+#[derive(Clone, Debug)]
+struct AsnTexts {
+    number: Box<str>,
+    org: Box<str>,
+    network: Option<Box<str>>,
+}
+
+impl GeoCache {
+    fn place(&mut self, ip: IpAddr) -> &mut Place {
+        if self.places.is_empty() {
+            let nobody = Place { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), city: None, asn: None };
+            self.places = alloc::vec![nobody; MAX_PLACES];
+        }
+        let bits = match ip {
+            IpAddr::V4(ip) => u64::from(ip.to_bits()),
+            IpAddr::V6(ip) => (ip.to_bits() ^ (ip.to_bits() >> 64)) as u64,
+        };
+        let index = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % MAX_PLACES;
+        let place = &mut self.places[index];
+        if place.ip != ip {
+            *place = Place { ip, city: None, asn: None };
+        }
+        place
+    }
+}
+
+impl CityTexts {
+    fn of(city: City<'_>) -> Self {
+        Self {
+            iso_code: city.iso_code.into(),
+            is_in_eu: city.is_in_eu,
+            latitude: format!("{:.6}", city.latitude).into(),
+            longitude: format!("{:.6}", city.longitude).into(),
+        }
+    }
+}
+
+impl AsnTexts {
+    fn of(asn: Asn<'_>) -> Self {
+        Self {
+            number: format!("{}", asn.number).into(),
+            org: asn.org.into(),
+            network: asn.network.map(|network| format!("{network}").into()),
+        }
+    }
 }

@@ -62,6 +62,8 @@ pub struct Event {
     /// Bytes of the arena that hold the source, and the source they hold.
     source: Option<(SourceId, u32)>,
     source_slots: Vec<(FieldId, Slot)>,
+    /// Labels of the source that no rule names.
+    other_labels: Vec<(Box<str>, Text)>,
     /// `evt.Unmarshaled`
     pub unmarshaled: Map,
     /// Log or overflow.
@@ -97,6 +99,7 @@ impl Event {
             extra: Vec::new(),
             source: None,
             source_slots: Vec::new(),
+            other_labels: Vec::new(),
             unmarshaled: Map::default(),
             kind: Kind::Log,
             time_mode: TimeMode::Live,
@@ -166,12 +169,15 @@ impl Event {
         self.line_time = time;
         self.overflow = Some(Box::new(overflow));
         self.set_text(known::MARSHALED_TIME, marshaled_time);
+        // There is a line, and it is empty: a grok on it is tried.
+        self.set_text(known::LINE_RAW, "");
     }
 
     /// Starts over with an event a bucket kept, so that expressions can look at it.
     pub fn begin_kept(&mut self, kept: &Snapshot, pool: &Pool) {
         self.clear();
         self.kind = kept.kind;
+        self.process = true;
         self.time_mode = kept.time_mode;
         self.source = None;
         self.arena.clear();
@@ -201,22 +207,39 @@ impl Event {
     fn load_source(&mut self, id: SourceId, source: &LineSource, pool: &Pool) -> u32 {
         self.arena.clear();
         self.source_slots.clear();
-        let mut add = |field: Option<FieldId>, text: &str| {
+        self.other_labels.clear();
+        let mut add = |field: FieldId, text: &str| {
             let start = self.arena.len() as u32;
             self.arena.push_str(text);
-            if let Some(field) = field {
-                let slot = Slot { generation: 0, start, len: text.len() as u32 };
-                self.source_slots.push((field, slot));
-            }
+            self.source_slots.push((field, Slot { generation: 0, start, len: text.len() as u32 }));
         };
-        add(Some(known::LINE_SRC), &source.src);
-        add(Some(known::LINE_MODULE), &source.module);
+        add(known::LINE_SRC, &source.src);
+        add(known::LINE_MODULE, &source.module);
         for (key, value) in &source.labels {
-            add(pool.find_field(Space::Label, key), value);
+            match pool.find_field(Space::Label, key) {
+                Some(field) => add(field, value),
+                None => {
+                    let value = Text::Shared(Arc::from(value.as_str()));
+                    self.other_labels.push((key.as_str().into(), value));
+                }
+            }
         }
         let prefix = self.arena.len() as u32;
         self.source = Some((id, prefix));
         prefix
+    }
+
+    /// Texts that are no fields, with their keys. Labels are those of the line's source, so there are
+    /// none unless the event is a line.
+    fn others(&self, space: Space) -> impl Iterator<Item = (&str, &Text)> {
+        let labels = if space == Space::Label && self.source.is_some() {
+            self.other_labels.as_slice()
+        } else {
+            &[]
+        };
+        let extra = self.extra.iter().filter(move |extra| extra.space == space);
+        let extra = extra.map(|extra| (&*extra.key, &extra.value));
+        extra.chain(labels.iter().map(|(key, value)| (&**key, value)))
     }
 
     /// The characters of a range of the arena; empty when it is none (never panics).
@@ -390,11 +413,7 @@ impl Event {
     pub fn named(&self, space: Space, key: &str, pool: &Pool) -> Option<Text> {
         match pool.find_field(space, key) {
             Some(field) => self.text(field),
-            None => self
-                .extra
-                .iter()
-                .find(|extra| extra.space == space && &*extra.key == key)
-                .map(|extra| extra.value.clone()),
+            None => self.others(space).find(|(of, _)| *of == key).map(|(_, value)| value.clone()),
         }
     }
 
@@ -405,12 +424,7 @@ impl Event {
             .fields()
             .filter(|(_, of, _)| *of == space)
             .filter_map(|(field, _, key)| Some((key, self.get(field, pool)?)))
-            .chain(
-                self.extra
-                    .iter()
-                    .filter(|extra| extra.space == space)
-                    .map(|extra| (&*extra.key, extra.value.get(self, pool))),
-            )
+            .chain(self.others(space).map(|(key, value)| (key, value.get(self, pool))))
             .collect();
         pairs.sort_unstable();
         pairs

@@ -7,7 +7,7 @@
 //! A tree rather than byte code: it is correct by construction, so there is nothing to verify
 //! before running it (I4), and for the short expressions rules are made of it is not slower.
 
-use crate::function::{Function, Method};
+use crate::function::{Function, Function as F, Method};
 use crate::data::RegexFileId;
 use crate::pool::{FieldId, LitId, LiteralSetId, MemoId, RegexId, RegexSetId, Space, TextSetId};
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
@@ -290,6 +290,38 @@ pub enum Root {
 }
 
 impl Expr {
+    /// Whether the value, where it is a list, is one that upstream types as a list of texts, which it
+    /// treats unlike a list of anything that happens to hold texts (spec §2.7).
+    #[must_use]
+    pub fn gives_texts(&self) -> bool {
+        match self {
+            Self::Call(function, _) => matches!(
+                function,
+                F::Split
+                    | F::SplitAfter
+                    | F::SplitN
+                    | F::SplitAfterN
+                    | F::SplitBuiltin
+                    | F::SplitAfterBuiltin
+                    | F::Fields
+                    | F::File
+                    | F::LookupHost
+                    | F::ExtractQueryParam
+            ),
+            Self::Method { method, .. } => {
+                matches!(method, Method::GetSources | Method::ParseIpSources)
+            }
+            // A parameter of a query.
+            Self::Member { of, .. } | Self::Index { of, .. } => {
+                matches!(**of, Self::Call(F::ParseUri | F::ParseQuery, _))
+            }
+            Self::Chain(of) | Self::Let { body: of, .. } | Self::Seq(_, of) => of.gives_texts(),
+            Self::Cond(_, then, otherwise) => then.gives_texts() || otherwise.gives_texts(),
+            Self::Coalesce(left, right) => left.gives_texts() || right.gives_texts(),
+            _ => false,
+        }
+    }
+
     /// Calls `visit` for this expression and everything inside it.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
         visit(self);

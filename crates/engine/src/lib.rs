@@ -31,6 +31,7 @@ pub mod pool;
 pub mod pour;
 pub mod program;
 pub mod select;
+mod silence;
 pub mod stage;
 pub mod table;
 pub mod value;

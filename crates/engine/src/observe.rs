@@ -28,6 +28,8 @@ pub struct ScenarioCount {
     pub canceled: u64,
     /// Buckets dropped because there were too many.
     pub evicted: u64,
+    /// Keys whose silence ended early because too many were silent.
+    pub unsilenced: u64,
 }
 
 /// What a parser did.

@@ -11,7 +11,7 @@ use crate::eval::{Cx, Roots, Scratch};
 use crate::event::{Event, Snapshot};
 use crate::outside::Outside;
 use crate::overflow::Overflow;
-use crate::pool::known;
+use crate::pool::{Pool, known};
 use crate::program::{Program, Scenario, ScenarioId, Shape};
 use crate::table::Table;
 use crate::value::Value;
@@ -43,6 +43,21 @@ struct Pour {
     now: Timestamp,
 }
 
+impl Pour {
+    /// When it is poured into a bucket that follows a clock.
+    fn at(&self, mode: TimeMode, pool: &Pool) -> Option<Time> {
+        if mode == self.mode {
+            return self.at;
+        }
+        match mode {
+            TimeMode::Live => Some(Time::utc(self.now)),
+            TimeMode::Event => {
+                self.event.get(known::MARSHALED_TIME, pool).and_then(parse_rfc3339).map(Time::from)
+            }
+        }
+    }
+}
+
 impl Pours {
     /// Whether there is none.
     #[must_use]
@@ -54,6 +69,11 @@ impl Pours {
     #[must_use]
     pub fn len(&self) -> usize {
         self.items.len()
+    }
+
+    /// Which scenario each goes to, and into which partition.
+    pub fn targets(&self) -> impl Iterator<Item = (ScenarioId, &str)> {
+        self.items.iter().map(|pour| (pour.scenario, self.text(&pour.partition)))
     }
 
     /// Forgets all, keeping the memory.
@@ -73,12 +93,22 @@ impl Pours {
     }
 }
 
-/// Asks every scenario that could want the current event; adds a pour for each that does. Gives how
-/// many. hot: benches/engine.rs
+/// Which scenarios to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Those that could want the event.
+    Candidates,
+    /// Every one in turn: who watches a run wants it to depend on nothing but the rules.
+    All,
+}
+
+/// Asks the scenarios who wants the current event; adds a pour for each that does. Gives how many.
+/// hot: benches/engine.rs
 pub(crate) fn match_scenarios(
     program: &Program,
     cx: &mut Cx<'_>,
     pours: &mut Pours,
+    ask: Ask,
     mut on_match: impl FnMut(&Scenario),
 ) -> Matched {
     let select = &program.scenario_select;
@@ -86,9 +116,15 @@ pub(crate) fn match_scenarios(
     let mut matched = Matched::default();
     let mut event: Option<Arc<Snapshot>> = None;
     for word in 0..select.words() {
-        let mut bits = cx.scratch.bits[base + word];
+        let all = u64::MAX >> (64 - (program.scenarios.len() - word * 64).min(64));
+        let candidates = |cx: &Cx<'_>| match ask {
+            Ask::Candidates => cx.scratch.bits[base + word],
+            Ask::All => all,
+        };
+        let mut bits = candidates(cx);
         while bits != 0 {
-            let index = word * 64 + bits.trailing_zeros() as usize;
+            let bit = bits.trailing_zeros();
+            let index = word * 64 + bit as usize;
             bits &= bits - 1;
             let scenario = &program.scenarios[index];
             match prepare(program, ScenarioId(index as u32), scenario, cx, pours, &mut event) {
@@ -99,6 +135,11 @@ pub(crate) fn match_scenarios(
                 Ok(false) => {}
                 // Upstream skips all further scenarios; one broken rule should not silence others.
                 Err(_) => matched.errors += 1,
+            }
+            // A scenario may have written what the index reads; those after it are found anew.
+            if select.is_dirty_after(index) {
+                select.fill(base, cx);
+                bits = candidates(cx) & (u64::MAX << bit) & !(1 << bit);
             }
         }
     }
@@ -218,24 +259,46 @@ impl Buckets {
     /// Ends buckets whose time has come. Call when [`Table::next_deadline`] has passed, and now and
     /// then to free what expired.
     pub fn advance(&mut self, now: Timestamp, out: &mut Vec<Overflow>) {
+        self.end_due(now, out);
+        self.table.sweep(&self.program, now);
+    }
+
+    /// Ends the buckets whose fixed life is over, each with an overflow.
+    fn end_due(&mut self, now: Timestamp, out: &mut Vec<Overflow>) {
         let program = Arc::clone(&self.program);
         while let Some((id, at)) = self.table.pop_ended(&program, now) {
             let bucket = self.table.remove(id);
             self.overflow(&bucket, Time::utc(at), now, out);
         }
-        self.table.sweep(&program, now);
     }
 
     fn pour(&mut self, pours: &Pours, pour: &Pour, out: &mut Vec<Overflow>) {
+        // What ended before this event must not take it in, however seldom time is told to advance.
+        if self.table.next_deadline().is_some_and(|at| at <= pour.now) {
+            self.end_due(pour.now, out);
+        }
         let program = Arc::clone(&self.program);
         let scenario = program.scenario(pour.scenario);
         let partition = pours.text(&pour.partition);
         if matches!(scenario.shape, Shape::Trigger) {
             return self.trigger(pour, partition, out);
         }
-        // Without a date an event cannot be placed in a replay (spec §5.6).
-        let Some(at) = pour.at else { return };
-        let id = self.table.enter(&program, pour.scenario, partition, pour.mode, at.at);
+        // Without a date an event cannot be placed in a replay (spec §5.6), but what is `distinct` and
+        // what cancels is looked at before that.
+        let is_looked_at = scenario.distinct.is_some() || scenario.cancel_on.is_some();
+        if pour.at.is_none()
+            && !is_looked_at
+            && self.table.find(&program, pour.scenario, partition).is_none()
+        {
+            return;
+        }
+        // A bucket's clock is that of the event that made it. Without a date an event is never too
+        // late for its bucket (spec §5.3).
+        let clock = |mode| pour.at(mode, &program.pool);
+        let id = self.table.enter(&program, pour.scenario, partition, pour.mode, |mode| {
+            clock(mode).map_or(Timestamp::MIN, |at| at.at)
+        });
+        let at = clock(self.table.bucket(id).mode);
         let owner = self.table.bucket(id).scenario;
         let (scenario, pour) = if owner == pour.scenario {
             (scenario, pour)
@@ -263,6 +326,7 @@ impl Buckets {
             self.table.remove(id);
             return;
         }
+        let Some(at) = at else { return };
         let limit = scenario.queue.min(self.max_queue);
         let bucket = self.table.bucket_mut(id);
         let is_first = bucket.first.is_none();
@@ -277,7 +341,7 @@ impl Buckets {
         self.table.counts[pour.scenario.0 as usize].poured += 1;
         self.table.touch(id);
         if is_first && let Some(deadline) = self.table.bucket(id).deadline(scenario) {
-            self.table.set_deadline(id, deadline);
+            self.table.set_deadline(&program, id, deadline);
         }
         let full = !fits
             || self.condition_holds(scenario, id, pour)

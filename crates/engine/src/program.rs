@@ -322,8 +322,7 @@ impl Program {
             stage.nodes.iter_mut().for_each(|node| node.link(pool));
             stage.select = Select::over_nodes(&stage.nodes, pool);
         }
-        self.scenario_select =
-            Select::over_filters(self.scenarios.iter().map(|scenario| &scenario.filter), pool);
+        self.scenario_select = Select::over_scenarios(&self.scenarios, pool);
         self.families = families(&self.scenarios);
         self.keep_what_is_read();
         self
@@ -361,6 +360,7 @@ impl Program {
                 | Expr::HasField(field)
                 | Expr::FieldEq(field, _)
                 | Expr::FieldIn(field, _) => kept.push(*field),
+                Expr::Memo(memo) => kept.push(self.pool.memo_of(*memo).field),
                 Expr::Fields(space)
                 | Expr::FieldAt(space, _)
                 | Expr::HasFieldAt(space, _) => spaces.push(*space),

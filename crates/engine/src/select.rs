@@ -12,9 +12,8 @@
 mod needs;
 
 use crate::eval::Cx;
-use crate::expr::Expr;
 use crate::pool::{FieldId, Pool, known};
-use crate::program::{Destination, GrokInput, Node, StaticValue};
+use crate::program::{Destination, GrokInput, Node, Scenario, StaticValue};
 use alloc::{boxed::Box, vec::Vec};
 use core::cmp::Reverse;
 use hashbrown::HashMap;
@@ -61,10 +60,19 @@ struct TextIndex {
 }
 
 impl Select {
-    /// An index over filters.
+    /// An index over scenarios.
     #[must_use]
-    pub fn over_filters<'a>(filters: impl Iterator<Item = &'a Expr>, pool: &Pool) -> Self {
-        Self::build(filters.map(|filter| Needs::of_filter(Some(filter), pool)).collect(), pool)
+    pub fn over_scenarios(scenarios: &[Scenario], pool: &Pool) -> Self {
+        let needs = scenarios.iter().map(|scenario| Needs::of_filter(Some(&scenario.filter), pool));
+        let mut select = Self::build(needs.collect(), pool);
+        for (member, scenario) in scenarios.iter().enumerate() {
+            let Scenario { filter, group_by, distinct, cancel_on, .. } = scenario;
+            let others = [group_by, distinct, cancel_on].into_iter().flatten();
+            if others.chain([filter]).any(has_effects) {
+                set(&mut select.dirties, member);
+            }
+        }
+        select
     }
 
     /// An index over sibling nodes.
@@ -296,8 +304,16 @@ fn may_write(node: &Node, fields: &[FieldId]) -> bool {
     let by_static = node.statics.iter().any(|assign| {
         writes(&assign.to) || matches!(&assign.from, StaticValue::Expr(expr) if has_effects(expr))
     });
+    let by_whitelist = node.whitelist.as_ref().is_some_and(|list| {
+        fields.contains(&known::WHITELIST_REASON) || list.exprs.iter().any(has_effects)
+    });
+    let by_stash =
+        node.stashes.iter().any(|stash| has_effects(&stash.key) || has_effects(&stash.value));
     by_grok
         || by_static
+        || by_whitelist
+        || by_stash
+        || (node.next_stage && fields.contains(&known::STAGE))
         || node.filter.as_ref().is_some_and(has_effects)
         || node.children.iter().any(|child| may_write(child, fields))
 }

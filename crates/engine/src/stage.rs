@@ -19,6 +19,10 @@ use model::Scope;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aborted;
 
+/// Where an event stands whose stage a static made one that does not exist. It is never that stage's
+/// turn, so the event is dropped (spec §2.8).
+const NO_STAGE: usize = usize::MAX;
+
 /// Runs stages over events.
 pub(crate) struct Runner<'a, 'o> {
     pub(crate) stages: &'a [Stage],
@@ -37,6 +41,9 @@ impl<'a> Runner<'a, '_> {
             cx.event.set_lit(known::STAGE, first.name);
         }
         for (index, stage) in stages.iter().enumerate() {
+            if cx.event.stage == NO_STAGE {
+                return Ok(false);
+            }
             if cx.event.stage > index {
                 continue;
             }
@@ -157,9 +164,12 @@ impl<'a> Runner<'a, '_> {
                 self.run_static(assign, cx)?;
             }
         }
-        if node.next_stage && cx.event.stage + 1 < self.stages.len() {
-            cx.event.stage += 1;
-            cx.event.set_lit(known::STAGE, self.stages[cx.event.stage].name);
+        // There is nothing after the last stage, nor after one that does not exist.
+        if node.next_stage
+            && let Some(next) = cx.event.stage.checked_add(1).filter(|next| *next < self.stages.len())
+        {
+            cx.event.stage = next;
+            cx.event.set_lit(known::STAGE, self.stages[next].name);
         }
         self.observe(node, depth, Step::Succeeded, cx);
         Ok(true)
@@ -205,9 +215,6 @@ impl<'a> Runner<'a, '_> {
     }
 
     fn run_grok(&mut self, grok: &'a Grok, cx: &mut Cx<'_>) -> Result<bool, Aborted> {
-        if !grok.yields {
-            return Ok(false);
-        }
         let input = match &grok.input {
             GrokInput::Field(field) => match cx.event.text(*field) {
                 Some(text) => text,
@@ -225,6 +232,10 @@ impl<'a> Runner<'a, '_> {
                 }
             },
         };
+        // A match that yields nothing is a failure (spec §2.4).
+        if !grok.yields {
+            return Ok(false);
+        }
         // Captures are ranges of the arena, so the text must lie there.
         let (start, len) = match input {
             Text::Arena { start, len } => (start, len),
@@ -298,13 +309,8 @@ impl<'a> Runner<'a, '_> {
                 Ok(Value::Int(value)) => cx.event.push(&format!("{value}")),
                 Ok(Value::Float(value)) => cx.event.push(&format!("{value:.6}")),
                 Ok(Value::Nil | Value::Map(_) | Value::Fields(..)) => crate::eval::EMPTY,
-                // A list of anything counts as empty; one of texts cannot be stored.
-                Ok(Value::List(items))
-                    if items.is_empty()
-                        || !items.iter().all(|item| matches!(item, Value::Text(_))) =>
-                {
-                    crate::eval::EMPTY
-                }
+                // A list of anything counts as empty; one typed as a list of texts cannot be stored.
+                Ok(Value::List(_)) if !expr.gives_texts() => crate::eval::EMPTY,
                 Ok(_) => return Err(Aborted),
                 Err(_) => {
                     *self.errors += 1;
@@ -321,8 +327,7 @@ impl<'a> Runner<'a, '_> {
                 if field == known::STAGE {
                     let name = text.get(cx.event, cx.pool);
                     let stage = self.stages.iter().position(|s| cx.pool.lit_text(s.name) == name);
-                    // An unknown stage is no stage's turn: the event is dropped (spec §2.8).
-                    cx.event.stage = stage.unwrap_or(usize::MAX - 1);
+                    cx.event.stage = stage.unwrap_or(NO_STAGE);
                 }
                 cx.event.set(field, false, &text);
             }

@@ -7,12 +7,13 @@
 use crate::bucket::{Bucket, Extra, Level, Queue};
 use crate::observe::ScenarioCount;
 use crate::program::{Program, Scenario, ScenarioId, Shape};
+use crate::silence::{Silenced, Silences};
 use alloc::{boxed::Box, collections::BinaryHeap, vec::Vec};
 use core::{
     cmp::Reverse,
     hash::{BuildHasher, Hasher},
 };
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 use model::{Time, TimeMode, Timestamp};
 use siphasher::sip::SipHasher13;
 
@@ -55,7 +56,7 @@ pub struct Table {
     max: usize,
     /// When buckets with a fixed life end.
     deadlines: BinaryHeap<Reverse<(Timestamp, u32, u64)>>,
-    blackholes: HashMap<(ScenarioId, Box<str>), Timestamp, Keyed>,
+    silences: Silences,
     sweeper: usize,
     /// What each scenario did.
     pub counts: Vec<ScenarioCount>,
@@ -74,7 +75,7 @@ impl Table {
             newest: NONE,
             max: max_buckets.clamp(1, NONE as usize - 1),
             deadlines: BinaryHeap::new(),
-            blackholes: HashMap::with_hasher(Keyed::new(seed)),
+            silences: Silences::new(program.scenarios.len(), max_buckets, Keyed::new(seed)),
             sweeper: 0,
             counts: alloc::vec![ScenarioCount::default(); program.scenarios.len()],
         }
@@ -99,36 +100,45 @@ impl Table {
         hasher.finish()
     }
 
+    fn find_hashed(
+        &self,
+        program: &Program,
+        hash: u64,
+        family: ScenarioId,
+        partition: &str,
+    ) -> Option<u32> {
+        let slots = &self.slots;
+        let found = self.index.find(hash, |id| {
+            slots[*id as usize].as_ref().is_some_and(|bucket| {
+                program.family(bucket.scenario) == family && &*bucket.partition == partition
+            })
+        });
+        found.copied()
+    }
+
     /// The bucket of a scenario and a partition, made if there is none; with its number. It may be
-    /// that of a relative ([`Program::family`]). A bucket whose life ended before `at` is replaced.
-    /// hot: benches/engine.rs
+    /// that of a relative ([`Program::family`]). `at` tells the time by the clock a bucket follows;
+    /// one whose life ended before is replaced. hot: benches/engine.rs
     pub fn enter(
         &mut self,
         program: &Program,
         scenario: ScenarioId,
         partition: &str,
         mode: TimeMode,
-        at: Timestamp,
+        at: impl Fn(TimeMode) -> Timestamp,
     ) -> u32 {
         let family = program.family(scenario);
         let hash = self.hash(family, partition);
-        let slots = &self.slots;
-        let found = self
-            .index
-            .find(hash, |id| {
-                slots[*id as usize].as_ref().is_some_and(|bucket| {
-                    program.family(bucket.scenario) == family && &*bucket.partition == partition
-                })
-            })
-            .copied();
-        if let Some(id) = found {
-            let owner = self.bucket(id).scenario;
-            if !self.bucket(id).has_expired(program.scenario(owner), at) {
+        if let Some(id) = self.find_hashed(program, hash, family, partition) {
+            let bucket = self.bucket(id);
+            let owner = bucket.scenario;
+            if !bucket.has_expired(program.scenario(owner), at(bucket.mode)) {
                 return id;
             }
             self.counts[owner.0 as usize].expired += 1;
             self.remove(id);
         }
+        let at = at(mode);
         let rule = program.scenario(scenario);
         if self.index.len() >= self.max {
             let oldest = self.oldest;
@@ -151,6 +161,19 @@ impl Table {
             older: NONE,
             newer: NONE,
         })
+    }
+
+    /// The live bucket that a pour of a scenario into a partition would meet.
+    #[must_use]
+    pub fn find(
+        &self,
+        program: &Program,
+        scenario: ScenarioId,
+        partition: &str,
+    ) -> Option<&Bucket> {
+        let family = program.family(scenario);
+        let found = self.find_hashed(program, self.hash(family, partition), family, partition);
+        found.map(|id| self.bucket(id))
     }
 
     /// A live bucket.
@@ -231,12 +254,15 @@ impl Table {
     }
 
     /// Notes that a bucket ends in an overflow at an instant.
-    pub fn set_deadline(&mut self, id: u32, at: Timestamp) {
+    pub fn set_deadline(&mut self, program: &Program, id: u32, at: Timestamp) {
         if self.deadlines.len() > 2 * self.max {
             // Most entries speak of buckets that are gone.
             let slots = &self.slots;
-            self.deadlines.retain(|Reverse((_, id, hash))| {
-                slots[*id as usize].as_ref().is_some_and(|bucket| bucket.hash == *hash)
+            self.deadlines.retain(|Reverse((at, id, hash))| {
+                slots[*id as usize].as_ref().is_some_and(|bucket| {
+                    let rule = program.scenario(bucket.scenario);
+                    bucket.hash == *hash && bucket.deadline(rule) == Some(*at)
+                })
             });
         }
         let hash = self.bucket(id).hash;
@@ -292,15 +318,14 @@ impl Table {
         silence: core::time::Duration,
         at: Timestamp,
     ) -> bool {
-        let key = (scenario, Box::from(partition));
-        if self.blackholes.get(&key).is_some_and(|until| *until > at) {
-            return true;
+        match self.silences.enter(scenario, partition, silence, at) {
+            Silenced::Already => true,
+            Silenced::Begins => false,
+            Silenced::BeginsFor(other) => {
+                self.counts[other.0 as usize].unsilenced += 1;
+                false
+            }
         }
-        if self.blackholes.len() >= self.max {
-            self.blackholes.retain(|_, until| *until > at);
-        }
-        self.blackholes.insert(key, at.after(silence));
-        false
     }
 }
 

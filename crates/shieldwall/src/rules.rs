@@ -83,7 +83,9 @@ impl RuleArgs {
 
     fn load_hub(&self, hub: &Path) -> Result<Loaded> {
         if self.with.is_empty() {
-            bail!("--hub alone loads nothing; name items with --with, crowdsecurity/linux for example");
+            bail!(
+                "--hub alone loads nothing; name items with --with, crowdsecurity/linux for example"
+            );
         }
         let index = Index::open(hub)?;
         let items = select::closure(&index, &self.with)?;

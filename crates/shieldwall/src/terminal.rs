@@ -124,7 +124,10 @@ mod tests {
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1000), "1,000");
         assert_eq!(thousands(1_234_567), "1,234,567");
-        assert_eq!((count(1, "line"), count(1200, "line")), ("1 line".into(), "1,200 lines".into()));
+        assert_eq!(
+            (count(1, "line"), count(1200, "line")),
+            ("1 line".into(), "1,200 lines".into())
+        );
     }
 
     #[test]

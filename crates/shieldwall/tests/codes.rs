@@ -3,12 +3,30 @@
 //! Each code has its meaning and, where the rule compiler's own tests have one, the shortest example
 //! of what is said. `UPDATE_EXPECT=1` writes the page.
 
-use std::{env, fmt::Write as _, fs, path::Path};
+#![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use syntax::{Diagnostics, Sources, Style, codes::Explained, render, yaml};
 
 // The binary's own register: it has no library to take it from.
 #[path = "../src/config/codes.rs"]
 mod settings;
+
+/// A wrong `acquis.yaml` for each code of settings.
+const ACQUIS: &[(&str, &str)] = &[
+    ("R0401", "filenames: [/var/log/nginx/*.log]\nlabels: {type: nginx}\nmod: tail\n"),
+    ("R0402", "filenames: [/var/log/nginx/*.log]\nlabels: nginx\n"),
+    ("R0403", "filenames: [/var/log/nginx/*.log]\n"),
+    ("R0405", "source: docker\nlabels: {type: nginx}\n"),
+    ("R0406", "source: journalctrl\nlabels: {type: syslog}\n"),
+    ("R0407", "filenames: [/var/log/nginx/*.log]\nlabels: {type: nginx}\nmode: follow\n"),
+];
 
 /// A text for each code of the text layer, which has no examples in files.
 const YAML: &[(&str, &str)] = &[
@@ -38,7 +56,8 @@ fn page(cases: &Path) -> String {
          # Codes of diagnostics\n\n\
          Each kind of mistake has a code, which stands in brackets behind `error` or `warning` and \
          keeps its meaning.\n\
-         An item with an error is left out and the rest runs; a warning changes nothing.\n",
+         An error leaves out the item it is in, and the rest runs; a warning is about something \
+         that will not do what it seems to.\n",
     );
     let sections: [(&str, &[Explained]); 4] = [
         ("Text", syntax::codes::ALL),
@@ -70,11 +89,15 @@ fn capitalized(text: &str) -> String {
 /// The shortest thing said with a code.
 fn example_of(code: &str, cases: &Path) -> Option<String> {
     if let Some((_, text)) = YAML.iter().find(|(of, _)| *of == code) {
-        return Some(said_about(text, code));
+        return Some(said_of_yaml(text, code));
     }
-    let mut names: Vec<_> = fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
+    if let Some((_, text)) = ACQUIS.iter().find(|(of, _)| *of == code) {
+        return Some(said_of_acquis(text, code));
+    }
+    let mut names: Vec<_> =
+        fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
-    let of_code = |path: &&std::path::PathBuf| {
+    let of_code = |path: &&PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with(code) && name.ends_with(".txt")
     };
@@ -90,15 +113,37 @@ fn example_of(code: &str, cases: &Path) -> Option<String> {
         .map(|text| text.trim_end().to_owned())
 }
 
-fn said_about(text: &str, code: &str) -> String {
+fn said_of_yaml(text: &str, code: &str) -> String {
     let mut sources = Sources::new();
     let file = sources.add("rule.yaml", text);
     let mut found = Diagnostics::new();
     yaml::parse(file, &sources, &mut found);
     let style = Style { color: false, width: 100 };
     let shown: String = found.iter().map(|one| render(one, &sources, style) + "\n").collect();
-    let said = with_code(&shown, code).into_iter().next();
-    said.unwrap_or_else(|| panic!("{text:?} must show {code}:\n{shown}")).trim_end().to_owned()
+    first_with_code(&shown, code)
+}
+
+/// What the program says before it gives up for want of a datasource.
+fn said_of_acquis(text: &str, code: &str) -> String {
+    let sandbox = tempfile::tempdir().unwrap();
+    let scenarios = sandbox.path().join("rules/scenarios");
+    fs::create_dir_all(&scenarios).unwrap();
+    let scenario = "type: trigger\nname: acme/any\ndescription: any line\nfilter: 'true'\n";
+    fs::write(scenarios.join("any.yaml"), scenario).unwrap();
+    fs::write(sandbox.path().join("acquis.yaml"), text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_shieldwall"))
+        .args(["up", "--rules", "rules", "--acquis", "acquis.yaml"])
+        .current_dir(sandbox.path())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(output.stderr).unwrap();
+    let (shown, _end) = shown.split_once("\nerror: ").unwrap_or((&shown, ""));
+    first_with_code(shown, code)
+}
+
+fn first_with_code(shown: &str, code: &str) -> String {
+    let said = with_code(shown, code).into_iter().next();
+    said.unwrap_or_else(|| panic!("{code} must be shown:\n{shown}")).trim_end().to_owned()
 }
 
 /// The diagnostics of a rendered list that have a code. Each begins with its severity.

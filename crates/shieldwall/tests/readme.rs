@@ -4,6 +4,8 @@
 //! marked `console run` it is run as well, in a directory that holds the document's `file=` blocks,
 //! and what it prints must stand below it; `UPDATE_EXPECT=1` writes that down.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
+
 use std::{
     env, fs,
     os::unix::process::CommandExt as _,
@@ -64,10 +66,25 @@ fn examples_print_what_they_say() {
         if env::var_os("UPDATE_EXPECT").is_some() {
             fs::write(&path, now).unwrap();
         } else {
-            assert_eq!(text, now, "{}: run with UPDATE_EXPECT=1, read the diff", path.display());
+            assert!(
+                text == now,
+                "{}: run with UPDATE_EXPECT=1 and read the diff, which begins\n{}",
+                path.display(),
+                first_difference(&text, &now)
+            );
         }
     }
     assert!(n_run > 0, "no example is marked `run`");
+}
+
+/// Some lines from where two texts part.
+fn first_difference(written: &str, now: &str) -> String {
+    let same = written.lines().zip(now.lines()).take_while(|(a, b)| a == b).count();
+    let some = |text: &str, sign| {
+        let lines = text.lines().skip(same).take(8);
+        lines.map(|line| format!("{sign} {line}\n")).collect::<String>()
+    };
+    some(written, '-') + &some(now, '+')
 }
 
 /// Everything that shows commands to people.

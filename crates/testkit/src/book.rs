@@ -36,7 +36,8 @@
 //! Every story is played four ways, which must agree: as in production; observed, where every node
 //! is tried in turn and every capture kept; with another seed; and with its lines parsed before any
 //! is poured. So each story is also a test that picking candidates loses none (`engine::select`)
-//! and that alerts do not depend on the table's hash (I2).
+//! and that alerts do not depend on the table's hash (I2). The first two are played once more with a
+//! probe, a scenario that makes an alert of every line, so that all of Meta is compared.
 //!
 //! Reading order: [`read`] (Markdown), `script` (blocks to something to play), `play`, `show`.
 
@@ -78,13 +79,7 @@ pub fn check(story: &Story) -> Verdict {
     };
     let plain = play(&script, Manner::Plain);
     let observed = play(&script, Manner::Observed);
-    for (how, other) in [
-        ("observed", &observed),
-        ("under another seed", &play(&script, Manner::OtherSeed)),
-        ("in one batch", &play(&script, Manner::Batch)),
-    ] {
-        disagreement(&plain, other, how, &mut verdict.differences);
-    }
+    compare(&script, &plain, &observed, &mut verdict.differences);
     for (index, block) in story.blocks.iter().enumerate() {
         let happened = match block.kind() {
             "expect" => format!("{}{}", plain.diagnostics, plain.alerts),
@@ -109,12 +104,34 @@ pub fn check(story: &Story) -> Verdict {
     verdict
 }
 
+/// Plays a story in all manners and says where they disagree; empty when they do not.
+///
+/// What the story expects does not matter, so a story made at random can be asked, too.
+///
+/// # Errors
+/// The story cannot be played.
+pub fn disagreements(story: &Story) -> Result<String, String> {
+    let script = Script::of(story)?;
+    let mut differences = String::new();
+    let plain = play(&script, Manner::Plain);
+    compare(&script, &plain, &play(&script, Manner::Observed), &mut differences);
+    Ok(differences)
+}
+
+fn compare(script: &Script, plain: &Transcript, observed: &Transcript, out: &mut String) {
+    disagreement(plain, observed, "observed", out);
+    disagreement(plain, &play(script, Manner::OtherSeed), "under another seed", out);
+    disagreement(plain, &play(script, Manner::Batch), "in batches", out);
+    let probed = script.with_probe();
+    let (plain, observed) = (play(&probed, Manner::Plain), play(&probed, Manner::Observed));
+    disagreement(&plain, &observed, "observed and probed", out);
+}
+
 fn disagreement(plain: &Transcript, other: &Transcript, how: &str, out: &mut String) {
     for (what, left, right) in [
         ("alerts", &plain.details, &other.details),
         ("lines", &plain.outcomes, &other.outcomes),
     ] {
-        // In a batch, nothing that overflows can go back before the next line is parsed.
         if left != right {
             let _ = writeln!(out, "{how}, the {what} differ:");
             show::difference(left, right, out);

@@ -5,11 +5,13 @@
 //! cannot be slowed and are thrown away and counted.
 //!
 //! Reading order: `config`, `framing` (bytes to frames), `rfc3164` and `rfc5424` (frames to
-//! messages), `decode` (messages to lines), `udp` and `tcp`, `run`.
+//! messages), `decode` (messages to lines), `udp` and `tcp`, `run`; [`offline`] is the same without
+//! sockets.
 
 mod config;
 mod decode;
 mod framing;
+pub mod offline;
 mod rfc3164;
 mod rfc5424;
 mod run;

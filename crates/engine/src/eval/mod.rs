@@ -96,14 +96,19 @@ impl Cx<'_> {
         match expr {
             Expr::Bool(value) => Ok(*value),
             Expr::FieldEq(field, lit) => {
+                self.need_event()?;
                 let text = self.event.get(*field, self.pool).unwrap_or("");
                 Ok(text == self.pool.lit_text(*lit))
             }
             Expr::FieldIn(field, lits) => {
+                self.need_event()?;
                 let text = self.event.get(*field, self.pool).unwrap_or("");
                 Ok(lits.iter().any(|lit| self.pool.lit_text(*lit) == text))
             }
-            Expr::HasField(field) => Ok(self.event.has(*field)),
+            Expr::HasField(field) => {
+                self.need_event()?;
+                Ok(self.event.has(*field))
+            }
             Expr::And(left, right) => Ok(self.test(left)? && self.test(right)?),
             Expr::Or(left, right) => Ok(self.test(left)? || self.test(right)?),
             Expr::Not(inner) => Ok(!self.test(inner)?),
@@ -126,7 +131,13 @@ impl Cx<'_> {
                 Ok(self.pool.literal_set(*set).contains_any(text))
             }
             Expr::InTextSet(op, text, set) => {
-                let Some(text) = self.text_or_nil(text)? else { return Ok(false) };
+                let text = match self.eval(text)? {
+                    Value::Text(text) => text,
+                    Value::Nil => return Ok(false),
+                    // Comparing a text with something else is no error, searching it is.
+                    _ if *op == SetOp::Equal => return Ok(false),
+                    other => return Err(not_a("string", &other)),
+                };
                 let text = text.get(self.event, self.pool);
                 let set = self.pool.text_set(*set);
                 Ok(match op {

@@ -31,6 +31,10 @@ pub struct Scratch {
     pub(crate) spent: u32,
     /// Whether the error on its way up is the end of an optional chain.
     pub(crate) left_chain: bool,
+    /// A date being written.
+    pub(crate) date: String,
+    /// What the geo databases said lately.
+    pub(crate) geo: crate::enrich::GeoCache,
     /// Captures of the grok at hand.
     pub(crate) captures: Vec<Option<(u32, u32)>>,
     /// Who could match, for each list of nodes being run: a stack of bit sets.

@@ -183,6 +183,12 @@ struct Reference {
     field: Option<String>,
 }
 
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Registry of {} names", self.names.len())
+    }
+}
+
 impl Registry {
     /// The definitions everyone has.
     #[must_use]
@@ -230,6 +236,19 @@ impl Registry {
     pub fn expand(&mut self, pattern: &str) -> Result<Expanded, GrokError> {
         let known = self.resolve(pattern)?;
         self.make(&known)
+    }
+
+    /// Expands a part of a pattern that was expanded before, to see how far it gets by itself. What
+    /// comes out need not be a regular expression.
+    pub fn expand_part(&self, part: &str) -> Result<Expanded, GrokError> {
+        Ok(self.emit(&self.resolve(part)?))
+    }
+
+    /// What `name` stands for, as it was written.
+    #[must_use]
+    pub fn definition(&self, name: &str) -> Option<&str> {
+        let definition = self.by_name.get(name)?.definition?;
+        self.definitions.get(definition).map(|known| known.text.as_str())
     }
 
     /// All names, in the order in which they were defined.

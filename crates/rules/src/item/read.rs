@@ -20,6 +20,10 @@ pub struct Checked {
     pub diagnostics: Diagnostics,
     /// The texts, which places of items and diagnostics refer to.
     pub sources: Sources,
+    /// The grok definitions that parsers may use, those of all parsers included.
+    pub parser_patterns: Registry,
+    /// The same for postoverflows.
+    pub postoverflow_patterns: Registry,
 }
 
 /// Reads files to checked items.
@@ -58,15 +62,17 @@ pub fn check(files: Vec<SourceFile>) -> Checked {
     // Names are unique in practice; the sort is stable, so ties keep the caller's order.
     files.sort_by(|a, b| sources.name(a.id).cmp(sources.name(b.id)));
     let mut reader = Reader::new();
-    let patterns = patterns(&files, &sources, &mut reader);
-    let parsers = stages(&files, parser_stage, patterns.clone(), &sources, &mut reader);
-    let postoverflows = stages(&files, postoverflow_stage, patterns, &sources, &mut reader);
+    let mut parser_patterns = patterns(&files, &sources, &mut reader);
+    let mut postoverflow_patterns = parser_patterns.clone();
+    let parsers = stages(&files, parser_stage, &mut parser_patterns, &sources, &mut reader);
+    let postoverflows =
+        stages(&files, postoverflow_stage, &mut postoverflow_patterns, &sources, &mut reader);
     let scenarios = scenarios(&files, &sources, &mut reader);
     let (context, simulation) = rest(&files, &sources, &mut reader);
     let items = Items { parsers, postoverflows, scenarios, context, simulation };
     let mut diagnostics = reader.diagnostics;
     diagnostics.sort();
-    Checked { items, diagnostics, sources }
+    Checked { items, diagnostics, sources, parser_patterns, postoverflow_patterns }
 }
 
 /// A source file whose text has moved to the sources.
@@ -142,7 +148,7 @@ fn postoverflow_stage(kind: &FileKind) -> Option<&str> {
 fn stages(
     files: &[File],
     stage_of: fn(&FileKind) -> Option<&str>,
-    mut patterns: Registry,
+    patterns: &mut Registry,
     sources: &Sources,
     reader: &mut Reader,
 ) -> Vec<Stage> {
@@ -152,7 +158,7 @@ fn stages(
     let mut stages: Vec<Stage> = Vec::new();
     for (stage, file) in files {
         for document in reader.parse(file.id, sources) {
-            let node = node::document(&document.tree, &mut patterns, reader);
+            let node = node::document(&document.tree, patterns, reader);
             let Some(node) = node.filter(|_| !document.is_broken) else { continue };
             match stages.last_mut().filter(|last| last.name == stage) {
                 Some(last) => last.nodes.push(node),

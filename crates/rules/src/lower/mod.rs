@@ -13,11 +13,12 @@ pub use data::ReadData;
 use crate::expr::check::Wanted;
 use crate::expr::objects::Place;
 use crate::expr::{ExprError, read};
+use crate::grok::Registry;
 use crate::item::{DataFile, ExprSource, Items, Node};
 use crate::{SourceFile, check};
 use engine::data::DataFiles;
 use engine::expr::Expr;
-use engine::pool::Pool;
+use engine::pool::{Pool, Space};
 use engine::program::{Context, Program, StashCache};
 use re2::Regex;
 use syntax::{Diagnostics, Sources};
@@ -48,6 +49,10 @@ pub struct Compiled {
     pub diagnostics: Diagnostics,
     /// What the nodes of the program said in the rules, by their number.
     pub nodes: Vec<NodeSource>,
+    /// The grok definitions that parsers may use, those of all parsers included.
+    pub parser_patterns: Registry,
+    /// The same for postoverflows.
+    pub postoverflow_patterns: Registry,
     /// Every data file the rules declare, also those that are not read here.
     pub data_files: Vec<DataFile>,
 }
@@ -77,7 +82,7 @@ pub fn compile(files: Vec<SourceFile>, read_data: ReadData<'_>, options: &Option
         diagnostics,
         nodes: Vec::new(),
         stashes: Vec::new(),
-        keep_all: options.keep_all,
+        keep_captures: options.keep_all,
     };
     // Scenarios first: what they and other expressions read decides which captures are stored.
     let scenarios = lower.scenarios(&items);
@@ -100,7 +105,15 @@ pub fn compile(files: Vec<SourceFile>, read_data: ReadData<'_>, options: &Option
         keep_all: options.keep_all,
         ..Program::default()
     };
-    Compiled { program: program.link(), sources: checked.sources, diagnostics, nodes, data_files }
+    Compiled {
+        program: program.link(),
+        sources: checked.sources,
+        diagnostics,
+        nodes,
+        parser_patterns: checked.parser_patterns,
+        postoverflow_patterns: checked.postoverflow_patterns,
+        data_files,
+    }
 }
 
 /// Compiles one expression against a pool and data files.
@@ -143,14 +156,18 @@ struct Lower {
     diagnostics: Diagnostics,
     nodes: Vec<NodeSource>,
     stashes: Vec<StashCache>,
-    keep_all: bool,
+    /// Whether captures that no rule names are stored too.
+    keep_captures: bool,
 }
 
 impl Lower {
     /// Compiles an expression; what is wrong with it is reported.
     fn expr(&mut self, source: &ExprSource, place: Place, wanted: Wanted) -> Option<Expr> {
         match compile_expr(source.text(), place, wanted, &mut self.pool, &self.data) {
-            Ok(expr) => Some(expr),
+            Ok(expr) => {
+                self.note_reads(&expr);
+                Some(expr)
+            }
             Err(errors) => {
                 let located = errors
                     .into_iter()
@@ -158,6 +175,37 @@ impl Lower {
                 self.diagnostics.extend(located);
                 None
             }
+        }
+    }
+
+    /// Notes which captures and labels an expression reads in ways that do not make them known by
+    /// themselves: of an event in a queue, as in `#.Parsed.user`, or, of captures, under names that
+    /// are known only when it runs.
+    fn note_reads(&mut self, expr: &Expr) {
+        let (mut n_maps, mut n_named) = (0, 0);
+        let mut named = Vec::new();
+        let pool = &self.pool;
+        let is_parsed = |expr: &Expr| member_name(expr, pool) == Some("Parsed");
+        expr.walk(&mut |part| {
+            let is_whole = matches!(
+                part,
+                Expr::Fields(Space::Parsed)
+                    | Expr::FieldAt(Space::Parsed, _)
+                    | Expr::HasFieldAt(Space::Parsed, _)
+            );
+            n_maps += usize::from(is_whole || is_parsed(part));
+            let (Expr::Member { of, .. } | Expr::Index { of, .. }) = part else { return };
+            let Some(name) = member_name(part, pool) else { return };
+            if is_parsed(of) {
+                n_named += 1;
+                named.push((Space::Parsed, name.to_owned()));
+            } else if member_name(of, pool) == Some("Labels") {
+                named.push((Space::Label, name.to_owned()));
+            }
+        });
+        self.keep_captures |= n_maps > n_named;
+        for (space, name) in named {
+            self.pool.field(space, &name);
         }
     }
 
@@ -187,5 +235,17 @@ impl Lower {
             }
         }
         contexts
+    }
+}
+
+/// The name a member is read by, where it is written in the rule.
+fn member_name<'a>(expr: &Expr, pool: &'a Pool) -> Option<&'a str> {
+    match expr {
+        Expr::Member { name, .. } => Some(pool.lit_text(*name)),
+        Expr::Index { key, .. } => match **key {
+            Expr::Lit(name) => Some(pool.lit_text(name)),
+            _ => None,
+        },
+        _ => None,
     }
 }

@@ -11,7 +11,7 @@ use crate::item::{
 use engine::pool::{FieldId, Space, known};
 use engine::program::{self, OverflowField, StashCache, StaticValue};
 use engine::select::Select;
-use re2::Regex;
+use re2::{Error, Regex};
 use syntax::Diagnostic;
 
 impl Lower {
@@ -78,7 +78,10 @@ impl Lower {
         self.nodes.push(NodeSource {
             name: node.name.clone(),
             filter: node.filter.as_ref().map(|filter| filter.text().to_owned()),
-            pattern: node.grok.as_ref().map(|grok| grok.text.clone()),
+            pattern: node.grok.as_ref().map(|grok| match &grok.name {
+                Some(name) => format!("%{{{name}}}"),
+                None => grok.text.clone(),
+            }),
         });
         // Everything is lowered before the first `?`, so that one run reports all mistakes.
         let filter = self.optional(node.filter.as_ref(), Place::Event, Wanted::Bool);
@@ -131,7 +134,7 @@ impl Lower {
             .fields
             .iter()
             .filter_map(|(field, group)| {
-                let id = if self.keep_all {
+                let id = if self.keep_captures {
                     Some(self.pool.field(Space::Parsed, field))
                 } else {
                     self.pool.find_field(Space::Parsed, field)
@@ -146,7 +149,11 @@ impl Lower {
                 self.diagnostics.push(
                     Diagnostic::error(codes::BAD_REGEX, "this grok is not a regular expression")
                         .at(grok.pattern_span, "")
-                        .note(error.to_string()),
+                        .note(match &error {
+                            // The group's name is ours and would tell the author nothing.
+                            Error::Group(group) => misplaced(&grok.pattern.fields, group),
+                            error => error.to_string(),
+                        }),
                 );
                 None
             }
@@ -249,6 +256,13 @@ impl Lower {
             }),
         }
     }
+}
+
+/// Says which field is written where no group can be.
+fn misplaced(fields: &[(String, String)], group: &str) -> String {
+    let field = fields.iter().find(|(_, other)| other == group);
+    let field = field.map_or("", |(field, _)| field);
+    format!("field `{field}` stands in `[…]` or in quoted text, where it is no reference")
 }
 
 /// A part that may be absent and may be wrong: wrong makes the whole wrong.

@@ -233,7 +233,7 @@ fn one_shot(dsn: &str, flags: &Flags) -> Result<ExitCode> {
 }
 
 /// The files a DSN names, in the order of its pattern.
-fn files_of(dsn: &str) -> Result<Vec<PathBuf>> {
+pub(super) fn files_of(dsn: &str) -> Result<Vec<PathBuf>> {
     let Some((scheme, rest)) = dsn.split_once("://") else {
         bail!("{dsn:?} is no DSN; write file:///var/log/auth.log, for example");
     };
@@ -301,8 +301,16 @@ mod tests {
     #[test]
     fn flags_come_in_the_ways_of_go() {
         let flags = read(&[
-            "-c", "/x.yaml", "--dsn=file:///a=b", "-type", "syslog", "-label", "a:b,c:d", "-no-api",
-            "--order-event=false", "-warning",
+            "-c",
+            "/x.yaml",
+            "--dsn=file:///a=b",
+            "-type",
+            "syslog",
+            "-label",
+            "a:b,c:d",
+            "-no-api",
+            "--order-event=false",
+            "-warning",
         ])
         .unwrap();
         assert_eq!(flags.config(), PathBuf::from("/x.yaml"));

@@ -194,10 +194,7 @@ fn sources(args: &UpArgs, settings: Option<&Settings>) -> Result<Vec<Source>> {
 
 fn running(rules: &Rules, settings: Option<&Settings>) -> Running {
     let dns = settings.map(|settings| settings.dns).unwrap_or_default();
-    Running {
-        program: Arc::clone(&rules.program),
-        outside: Arc::new(World::for_rules(rules, dns)),
-    }
+    Running { program: Arc::clone(&rules.program), outside: Arc::new(World::for_rules(rules, dns)) }
 }
 
 /// Compiles the rules anew. Mistakes keep the old ones: a rule that is broken now was not before.

@@ -60,11 +60,11 @@ impl Desk {
         match (base.node, over.node) {
             (Node::Map(mut entries), Node::Map(more)) => {
                 for (key, value) in more {
-                    let known =
-                        entries.iter_mut().find(|(name, _)| name.as_str() == key.as_str());
+                    let known = entries.iter_mut().find(|(name, _)| name.as_str() == key.as_str());
                     match known {
                         Some((_, old)) => {
-                            let empty = Yaml { span: old.span, node: Node::Seq(Vec::new()), tag: None };
+                            let empty =
+                                Yaml { span: old.span, node: Node::Seq(Vec::new()), tag: None };
                             let before = std::mem::replace(old, empty);
                             *old = self.merge(before, value);
                         }
@@ -184,7 +184,7 @@ impl Desk {
     /// A list of texts, or a single one.
     pub(crate) fn texts(&mut self, map: &Yaml, path: &str) -> Vec<String> {
         let Some(value) = value(map, path) else { return Vec::new() };
-        let items = value.as_seq().unwrap_or(std::slice::from_ref(value));
+        let items = value.as_seq().unwrap_or_else(|| std::slice::from_ref(value));
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
             match item.as_str() {
@@ -260,7 +260,8 @@ mod tests {
     #[test]
     fn unknown_keys_get_the_nearest_sibling() {
         let mut desk = Desk::default();
-        let tree = desk.parse("a", "common: {log_levle: x, log_dir: y}\nfree: {any: 1}\n").remove(0);
+        let tree =
+            desk.parse("a", "common: {log_levle: x, log_dir: y}\nfree: {any: 1}\n").remove(0);
         desk.check_keys(&tree, &["common.log_level", "common.log_dir", "free.*"]);
         let found: Vec<_> = desk.diagnostics.iter().map(|it| it.message.as_str()).collect();
         assert_eq!(found, ["there is no setting `common.log_levle`"]);

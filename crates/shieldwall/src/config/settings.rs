@@ -54,11 +54,7 @@ pub(crate) struct DnsSettings {
 
 impl Default for DnsSettings {
     fn default() -> Self {
-        Self {
-            ttl: Duration::from_secs(3600),
-            negative_ttl: Duration::from_secs(300),
-            size: 16384,
-        }
+        Self { ttl: Duration::from_secs(3600), negative_ttl: Duration::from_secs(300), size: 16384 }
     }
 }
 
@@ -106,8 +102,8 @@ pub(crate) fn load(path: &Path) -> Result<Read> {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let settings = settings(&tree, dir, &mut desk)
-        .with_context(|| format!("reading {}", path.display()))?;
+    let settings =
+        settings(&tree, dir, &mut desk).with_context(|| format!("reading {}", path.display()))?;
     Ok(Read { settings, diagnostics: desk.diagnostics, sources: desk.sources })
 }
 
@@ -282,8 +278,11 @@ mod tests {
     fn defaults_follow_from_the_place_of_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.yaml");
-        fs::write(&path, "config_paths: {data_dir: /data}\ncrowdsec_service: {parser_routines: 1}\n")
-            .unwrap();
+        fs::write(
+            &path,
+            "config_paths: {data_dir: /data}\ncrowdsec_service: {parser_routines: 1}\n",
+        )
+        .unwrap();
         let read = load(&path).unwrap();
         assert!(read.diagnostics.is_empty());
         let settings = read.settings;

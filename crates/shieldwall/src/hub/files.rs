@@ -40,7 +40,8 @@ fn read(path: &Path, max: u64) -> Result<String> {
 /// A path below `root`, unless `path` would lead out of it.
 pub(crate) fn below(root: &Path, path: &str) -> Option<PathBuf> {
     let path = Path::new(path);
-    let stays = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let stays =
+        path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     (stays && !path.as_os_str().is_empty()).then(|| root.join(path))
 }
 

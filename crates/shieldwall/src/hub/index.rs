@@ -77,9 +77,9 @@ impl Item {
             Kind::Context => &self.contexts,
             Kind::Collection => &self.collections,
         };
-        Kind::ALL.into_iter().flat_map(move |kind| {
-            of(kind).iter().flatten().map(move |name| (kind, name.as_str()))
-        })
+        Kind::ALL
+            .into_iter()
+            .flat_map(move |kind| of(kind).iter().flatten().map(move |name| (kind, name.as_str())))
     }
 
     /// Which version a file with this digest is: the newest that has it.

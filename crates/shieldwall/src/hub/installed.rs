@@ -269,11 +269,8 @@ mod tests {
         write(root, "scenarios/readme.md", "");
         write(root, "patterns/mine", "A b\n");
         write(root, "simulation.yaml", "simulation: false\n");
-        symlink(
-            root.join("hub/parsers/s01-parse/a/p.yaml"),
-            root.join("parsers/s01-parse/p.yaml"),
-        )
-        .unwrap();
+        symlink(root.join("hub/parsers/s01-parse/a/p.yaml"), root.join("parsers/s01-parse/p.yaml"))
+            .unwrap();
         symlink("nowhere", root.join("scenarios/gone.yaml")).unwrap();
 
         let found = read(&Places::in_dir(root)).unwrap();

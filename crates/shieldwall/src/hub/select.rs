@@ -14,7 +14,8 @@ pub(crate) fn closure(index: &Index, names: &[String]) -> Result<BTreeSet<(Kind,
     let mut open = Vec::new();
     for name in names {
         let (wanted, plain) = qualified(name);
-        let kinds = index.kinds_of(plain).filter(|kind| wanted.is_none_or(|wanted| wanted == *kind));
+        let kinds =
+            index.kinds_of(plain).filter(|kind| wanted.is_none_or(|wanted| wanted == *kind));
         let kinds: Vec<Kind> = kinds.collect();
         match kinds.as_slice() {
             // A collection stands for the parser or scenario of the same name as well.

@@ -31,6 +31,7 @@ use signal_hook::{
     iterator::Signals,
 };
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -71,7 +72,7 @@ pub(crate) struct Agent<'a> {
 enum Event {
     Signal(i32),
     SourceEnded { failed: bool },
-    OutputEnded,
+    OutputEnded(io::Result<()>),
 }
 
 impl Agent<'_> {
@@ -116,20 +117,32 @@ impl Agent<'_> {
             let ended = events.clone();
             spawn(scope, "output", move || {
                 let outcome = settling.run();
-                let _agent_ended = ended.send(Event::OutputEnded);
-                outcome
-            })
-            .map(drop)?;
+                let _agent_ended = ended.send(Event::OutputEnded(outcome));
+            })?;
             let (line_sink, lines) = acquis::channel(LINES);
-            let driver =
-                Driver::new(rules.clone(), limits, lines, controlled, overflows, &registry, &published);
+            let driver = Driver::new(
+                rules.clone(),
+                limits,
+                lines,
+                controlled,
+                overflows,
+                &registry,
+                &published,
+            );
             spawn(scope, "engine", move || driver.run())?;
 
             let n_sources = sources.len();
             let counters = start_sources(scope, sources, &line_sink, context, &events)?;
             // The engine ends when the last source has: nobody else may hold this.
             drop(line_sink);
-            let watch = Watch { happened, control, published: &published, counters, clock };
+            let watch = Watch {
+                happened,
+                control,
+                published: &published,
+                counters,
+                clock,
+                told: [0; N_TROUBLES],
+            };
             let outcome = watch.run(n_sources, status_every, reload, &stop, &stopping);
             signals_handle.close();
             outcome
@@ -179,11 +192,16 @@ struct Watch<'a> {
     published: &'a Published,
     counters: Vec<Arc<Counters>>,
     clock: SystemClock,
+    /// What was told of each trouble so far.
+    told: [u64; N_TROUBLES],
 }
+
+/// Kinds of trouble that [`Watch::status`] tells about.
+const N_TROUBLES: usize = 10;
 
 impl Watch<'_> {
     fn run(
-        self,
+        mut self,
         n_sources: usize,
         status_every: Duration,
         reload: &mut dyn FnMut() -> Option<Running>,
@@ -192,9 +210,9 @@ impl Watch<'_> {
     ) -> Result<()> {
         use acquis::Clock as _;
         let (mut n_running, mut n_failed) = (n_sources, 0);
+        let mut output = None;
         let mut next_status = self.clock.monotonic().saturating_add(status_every);
-        let mut output_failed = false;
-        loop {
+        while n_running > 0 || output.is_none() {
             let wait = next_status.saturating_sub(self.clock.monotonic());
             match self.happened.recv_timeout(wait) {
                 Ok(Event::Signal(SIGHUP)) => {
@@ -216,27 +234,18 @@ impl Watch<'_> {
                     n_running -= 1;
                     n_failed += usize::from(failed);
                 }
-                Ok(Event::OutputEnded) => {
-                    // It ends last unless nobody takes the alerts any more.
-                    output_failed = n_running > 0;
+                Ok(Event::OutputEnded(outcome)) => {
+                    output = Some(outcome);
                     stop.set();
-                    if n_running == 0 {
-                        break;
-                    }
                 }
                 Err(_nothing_happened) => {
                     self.status();
                     next_status = self.clock.monotonic().saturating_add(status_every);
                 }
             }
-            if n_running == 0 && output_failed {
-                break;
-            }
         }
         self.status();
-        if output_failed {
-            bail!("alerts could not be written any more");
-        }
+        output.unwrap_or(Ok(())).context("writing alerts")?;
         if n_failed == n_sources {
             bail!("every datasource failed");
         }
@@ -244,7 +253,7 @@ impl Watch<'_> {
     }
 
     /// Says in one line how things are.
-    fn status(&self) {
+    fn status(&mut self) {
         let mut sum = acquis::Counts::default();
         for counters in &self.counters {
             let counts = counters.read();
@@ -271,7 +280,7 @@ impl Watch<'_> {
             shed = sum.shed,
             "status"
         );
-        let trouble = [
+        let trouble: [(u64, &'static str); N_TROUBLES] = [
             (sum.shed, "messages were thrown away because detection is behind"),
             (sum.cut, "lines were longer than the limit and were cut"),
             (sum.malformed, "messages were malformed"),
@@ -283,9 +292,11 @@ impl Watch<'_> {
             (now.evicted, "buckets were dropped because there were too many"),
             (now.panics, "lines met a bug of ours and were skipped"),
         ];
-        for (n, what) in trouble {
-            if n > 0 {
-                warn!(n, "{what}");
+        for ((total, what), told) in trouble.into_iter().zip(&mut self.told) {
+            // Said again only when there is more of it.
+            if total > *told {
+                warn!(n = total - *told, total, "{what}");
+                *told = total;
             }
         }
     }

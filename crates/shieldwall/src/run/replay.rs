@@ -93,8 +93,7 @@ impl Input {
             .into_iter()
             .map(|(origin, source)| (origin, registry.register(source)))
             .collect();
-        let sources =
-            registry.since(0).into_iter().map(Arc::unwrap_or_clone).collect();
+        let sources = registry.since(0).into_iter().map(Arc::unwrap_or_clone).collect();
         let (pool, _nobody) = acquis::channel(1);
         Self {
             origins,
@@ -146,7 +145,8 @@ impl Input {
         match origin {
             Origin::Stdin => {
                 let input = Counted { input: io::stdin(), bytes_read };
-                let input = OneShot::new(input, stamp, counters).context("reading standard input")?;
+                let input =
+                    OneShot::new(input, stamp, counters).context("reading standard input")?;
                 Ok((input, "standard input".to_owned()))
             }
             Origin::File(path) => {

@@ -9,8 +9,16 @@ use std::collections::BTreeMap;
 /// Midnight of the day of all stories: 2024-03-01, a Friday.
 pub(super) const DAY: i64 = 1_709_251_200;
 
+const PROBE: &str = "\
+type: trigger
+name: probe/all
+description: an alert of every line
+filter: evt.GetType() == 'log'
+scope: { type: probe, expression: \"'probe'\" }
+";
+
 /// A story, ready to be played.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Script {
     pub(super) files: Vec<SourceFile>,
     pub(super) data: BTreeMap<String, String>,
@@ -22,7 +30,7 @@ pub(super) struct Script {
 }
 
 /// One line of a log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Step {
     /// The time that comes before it.
     pub(super) at: Option<Timestamp>,
@@ -45,6 +53,18 @@ impl Script {
             script.add(block).map_err(|error| format!("line {}: {error}", block.line))?;
         }
         Ok(script)
+    }
+
+    /// The same with a scenario that makes an alert of every line.
+    pub(super) fn with_probe(&self) -> Self {
+        let mut probed = self.clone();
+        probed.files.push(SourceFile {
+            kind: FileKind::Scenario,
+            name: "scenarios/~probe.yaml".to_owned(),
+            text: PROBE.to_owned(),
+            origin: Origin::Local,
+        });
+        probed
     }
 
     fn add(&mut self, block: &Block) -> Result<(), String> {

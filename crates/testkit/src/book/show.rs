@@ -53,9 +53,8 @@ fn detail(alert: &Alert, out: &mut String) {
         let _ = writeln!(out, "  version {} {}", alert.scenario_version, alert.scenario_hash);
     }
     for event in &alert.events {
-        let meta: Vec<String> =
-            event.meta.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
-        let _ = writeln!(out, "  event {} {}", event.timestamp, meta.join(" "));
+        let meta = event.meta.iter().map(|(key, value)| format!(" {key}={}", plain(value)));
+        let _ = writeln!(out, "  event {}{}", event.timestamp, meta.collect::<String>());
     }
 }
 

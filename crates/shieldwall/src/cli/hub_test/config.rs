@@ -186,7 +186,7 @@ mod tests {
             ("log_type: x\n", "needs `log_file`"),
             ("log_file: x\nparsers: a/p\n", "`parsers` must be a list"),
             ("log_file: x\nignore_parsers: maybe\n", "`ignore_parsers` must be true or false"),
-            ("log_file: [x\n", "config.yaml:1"),
+            ("log_file: [x\n", "config.yaml:2"),
         ] {
             let broken = read(text).unwrap_err().to_string();
             assert!(broken.contains(part), "{text}: {broken}");

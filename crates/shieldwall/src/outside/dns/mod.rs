@@ -234,7 +234,8 @@ fn static_names(hosts: &str) -> HashMap<IpAddr, String> {
     for line in hosts.lines() {
         let text = line.split('#').next().unwrap_or("");
         let mut words = text.split_whitespace();
-        if let (Some(ip), Some(name)) = (words.next().and_then(|ip| ip.parse().ok()), words.next()) {
+        if let (Some(ip), Some(name)) = (words.next().and_then(|ip| ip.parse().ok()), words.next())
+        {
             let dot = if name.ends_with('.') { "" } else { "." };
             names.entry(ip).or_insert_with(|| format!("{name}{dot}"));
         }
@@ -254,7 +255,8 @@ mod tests {
 
     #[test]
     fn system_files_are_read() {
-        let found = servers("# x\nnameserver 192.0.2.1\nnameserver bad\n nameserver ::1\nsearch a\n");
+        let found =
+            servers("# x\nnameserver 192.0.2.1\nnameserver bad\n nameserver ::1\nsearch a\n");
         assert_eq!(found, ["192.0.2.1:53", "[::1]:53"].map(|it| it.parse().unwrap()));
         assert_eq!(servers("")[0].to_string(), "127.0.0.1:53");
         let names = static_names("127.0.0.1 localhost other # c\n::1 a.example.\nx y\n");

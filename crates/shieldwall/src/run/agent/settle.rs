@@ -4,8 +4,9 @@
 //! thread of its own. Overflows are settled in the order they happened.
 
 use super::{
-    Running, field,
+    Running,
     drive::Control,
+    field,
     published::{Published, count},
 };
 use crate::{clock::SystemClock, run::Sink};
@@ -51,17 +52,11 @@ impl<'a> Settling<'a> {
         Self { settler, rules: rules.clone(), generation: 0, inbox, back, sink, published }
     }
 
-    /// Runs until the engine has ended, or nobody takes alerts any more.
-    pub(super) fn run(mut self) {
+    /// Runs until the engine has ended, or nobody takes alerts any more: an error.
+    pub(super) fn run(mut self) -> io::Result<()> {
         while let Ok(settle) = self.inbox.recv() {
             match settle {
-                Settle::Overflow(overflow) => {
-                    if let Err(error) = self.settle(*overflow) {
-                        // Also how a reader that has seen enough looks; the agent ends in order.
-                        error!(%error, "alerts cannot be written");
-                        return;
-                    }
-                }
+                Settle::Overflow(overflow) => self.settle(*overflow)?,
                 Settle::Reload(generation, rules) => {
                     self.generation = generation;
                     self.settler = new_settler(&rules);
@@ -72,6 +67,7 @@ impl<'a> Settling<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     fn settle(&mut self, overflow: Overflow) -> io::Result<()> {

@@ -1,0 +1,249 @@
+//! Watches the parsers at work on one line, and keeps what is worth telling.
+
+use super::{
+    fields::{self, Changes, Fields},
+    near::{Near, Nearness},
+    reads::{Read, reads},
+};
+use engine::{
+    eval::Cx,
+    observe::{Observer, Step},
+    pool::known,
+    program::{Grok, GrokInput, Node},
+    value::Value,
+};
+use rules::{NodeSource, grok::Registry};
+use serde::Serialize;
+
+/// What happened in a stage.
+#[derive(Debug, Serialize)]
+pub(super) struct StageTrace {
+    /// Its name.
+    pub(super) name: String,
+    /// Its nodes in the order in which they were tried.
+    pub(super) nodes: Vec<NodeTrace>,
+}
+
+/// What a node did.
+#[derive(Debug, Serialize)]
+pub(super) struct NodeTrace {
+    /// Its name.
+    pub(super) name: String,
+    /// How it ended.
+    #[serde(flatten)]
+    pub(super) ending: Ending,
+    /// Nodes below it that were tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) children: Vec<NodeTrace>,
+}
+
+/// How a node ended.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub(super) enum Ending {
+    /// It took the line.
+    Success {
+        /// What it changed; what a child changed is told of the outermost node.
+        changes: Changes,
+        /// The reason for which it whitelisted the line.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        whitelisted: Option<String>,
+    },
+    /// Its filter did not hold.
+    Filtered {
+        /// The filter as it is written.
+        filter: String,
+        /// What the filter read.
+        reads: Vec<Read>,
+    },
+    /// It was entered and refused.
+    Failed {
+        /// Why, if it is its own doing and not that of its children.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refusal: Option<Refusal>,
+    },
+}
+
+/// Why a pattern did not match.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "because")]
+pub(super) enum Refusal {
+    /// The field it reads is not set.
+    NothingToRead {
+        /// The field.
+        field: String,
+    },
+    /// It could not be computed what it reads.
+    NotComputed {
+        /// Why.
+        error: String,
+    },
+    /// It names no field, so it never succeeds.
+    NoField,
+    /// It is this near.
+    Pattern(Near),
+}
+
+impl NodeTrace {
+    /// Of the patterns of this node and those below, the one that came nearest, with its node.
+    pub(super) fn nearest(&self) -> Option<(&Self, &Near)> {
+        let own = match &self.ending {
+            Ending::Failed { refusal: Some(Refusal::Pattern(near)) } => Some((self, near)),
+            Ending::Failed { .. } | Ending::Filtered { .. } | Ending::Success { .. } => None,
+        };
+        let below = self.children.iter().filter_map(Self::nearest);
+        // Of equals the last would win, and should be the first: hence from the end.
+        let all: Vec<(&Self, &Near)> = own.into_iter().chain(below).collect();
+        all.into_iter().rev().max_by_key(|(_, near)| near.matched.len())
+    }
+
+    /// Whether it took the line.
+    pub(super) fn succeeded(&self) -> bool {
+        matches!(self.ending, Ending::Success { .. })
+    }
+}
+
+/// What rules said, for those who explain what became of it.
+#[derive(Debug)]
+pub(super) struct Texts {
+    /// By [`Node::id`].
+    pub(super) nodes: Vec<NodeSource>,
+    /// What patterns of parsers may refer to.
+    pub(super) parser_patterns: Registry,
+    /// What patterns of postoverflows may refer to.
+    pub(super) postoverflow_patterns: Registry,
+}
+
+/// Which family of nodes is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    Parsers,
+    Postoverflows,
+}
+
+/// Watches nodes.
+pub(super) struct Tracer<'a> {
+    texts: &'a Texts,
+    nearness: &'a mut Nearness,
+    family: Family,
+    /// The event after the last node that took it.
+    before: Fields,
+    was_whitelisted: bool,
+    stages: Vec<StageTrace>,
+    /// Nodes that ended and whose parents have not, by depth.
+    open: Vec<Vec<NodeTrace>>,
+}
+
+impl<'a> Tracer<'a> {
+    /// Watches an event that starts as `before`.
+    pub(super) fn new(
+        texts: &'a Texts,
+        nearness: &'a mut Nearness,
+        family: Family,
+        before: Fields,
+    ) -> Self {
+        Self {
+            texts,
+            nearness,
+            family,
+            before,
+            was_whitelisted: false,
+            stages: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// What was seen.
+    pub(super) fn into_stages(mut self) -> Vec<StageTrace> {
+        // Children without a parent: a static ended the parse. They are shown as far as they got.
+        let orphans: Vec<NodeTrace> = self.open.drain(..).rev().flatten().collect();
+        if let Some(last) = self.stages.last_mut() {
+            last.nodes.extend(orphans);
+        }
+        self.stages
+    }
+
+    fn ending(&mut self, node: &Node, depth: usize, step: Step, cx: &mut Cx<'_>) -> Ending {
+        let source = self.texts.nodes.get(node.id as usize);
+        match step {
+            Step::Filtered => {
+                let filter = source.and_then(|source| source.filter.clone()).unwrap_or_default();
+                let reads = reads(&filter, cx);
+                Ending::Filtered { filter, reads }
+            }
+            Step::Failed => {
+                let pattern = source.and_then(|source| source.pattern.as_deref());
+                let refusal = match (&node.grok, pattern) {
+                    (Some(grok), Some(pattern)) => Some(self.refusal(grok, pattern, cx)),
+                    _ => None,
+                };
+                Ending::Failed { refusal }
+            }
+            Step::Succeeded => {
+                let is_new = cx.event.whitelisted && !self.was_whitelisted;
+                let whitelisted = is_new.then(|| {
+                    self.was_whitelisted = true;
+                    cx.event.get(known::WHITELIST_REASON, cx.pool).unwrap_or("").to_owned()
+                });
+                let changes = if depth == 0 {
+                    let after = fields::of_event(cx);
+                    let changes = Changes::between(&self.before, &after);
+                    self.before = after;
+                    changes
+                } else {
+                    Changes::default()
+                };
+                Ending::Success { changes, whitelisted }
+            }
+        }
+    }
+
+    fn refusal(&mut self, grok: &Grok, pattern: &str, cx: &mut Cx<'_>) -> Refusal {
+        if !grok.yields {
+            return Refusal::NoField;
+        }
+        let input = match &grok.input {
+            GrokInput::Field(field) => match cx.event.get(*field, cx.pool) {
+                Some(text) => text.to_owned(),
+                None => {
+                    let (space, key) = cx.pool.field_name(*field);
+                    return Refusal::NothingToRead { field: engine::pool::spell(space, key) };
+                }
+            },
+            GrokInput::Expr(expr) => match cx.eval(expr) {
+                Ok(Value::Text(text)) => text.get(cx.event, cx.pool).to_owned(),
+                Ok(Value::Int(value)) => value.to_string(),
+                Ok(Value::Float(value)) => format!("{value:.6}"),
+                Ok(_) => String::new(),
+                Err(error) => return Refusal::NotComputed { error: error.to_string() },
+            },
+        };
+        let registry = match self.family {
+            Family::Parsers => &self.texts.parser_patterns,
+            Family::Postoverflows => &self.texts.postoverflow_patterns,
+        };
+        Refusal::Pattern(self.nearness.nearest(pattern, registry, &input))
+    }
+}
+
+impl Observer for Tracer<'_> {
+    fn node(&mut self, stage: &str, node: &Node, depth: usize, step: Step, cx: &mut Cx<'_>) {
+        if self.open.len() < depth + 2 {
+            self.open.resize_with(depth + 2, Vec::new);
+        }
+        let ending = self.ending(node, depth, step, cx);
+        let children = std::mem::take(&mut self.open[depth + 1]);
+        let name = node.name.clone().into_string();
+        let trace = NodeTrace { name, ending, children };
+        if depth > 0 {
+            self.open[depth].push(trace);
+            return;
+        }
+        match self.stages.last_mut().filter(|last| last.name == stage) {
+            Some(last) => last.nodes.push(trace),
+            None => {
+                self.stages.push(StageTrace { name: stage.to_owned(), nodes: vec![trace] });
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `shieldwall up`, as a whole program: follows files, prints alerts, stops and resumes.
+
+mod sandbox;
+
+use sandbox::{Sandbox, wait_for};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+/// A running program whose lines are collected.
+struct Up {
+    child: Child,
+    out: mpsc::Receiver<String>,
+    err: mpsc::Receiver<String>,
+}
+
+impl Up {
+    fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let out = lines(child.stdout.take().expect("a pipe"));
+        let err = lines(child.stderr.take().expect("a pipe"));
+        Self { child, out, err }
+    }
+
+    fn line(&self) -> String {
+        self.out.recv_timeout(Duration::from_secs(60)).expect("a line in time")
+    }
+
+    /// Waits until a message that contains `text` was logged.
+    fn logged(&self, text: &str) {
+        wait_for(text, || self.err.try_iter().any(|line| line.contains(text)).then_some(()));
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    fn wait(mut self) -> (Option<i32>, Vec<String>) {
+        let status = wait_for("the end", || self.child.try_wait().expect("a status"));
+        (status.code(), self.out.iter().collect())
+    }
+
+    fn stop(self) -> Vec<String> {
+        self.signal("TERM");
+        let (code, rest) = self.wait();
+        assert_eq!(code, Some(0));
+        rest
+    }
+}
+
+fn lines(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn up(sandbox: &Sandbox) -> Up {
+    let args = ["up", "--rules", "etc", "--state", "state", "--status", "1"];
+    Up::start(sandbox.command(&args))
+}
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("etc/acquis.yaml", "filenames: [logs/*.log]\nlabels: {type: demo}\n");
+    sandbox.write("logs/demo.log", "");
+    sandbox
+}
+
+fn fail(address: &str) -> String {
+    format!("2024-03-01T10:00:00Z fail from {address}\n")
+}
+
+#[test]
+fn follows_a_file_and_stops_when_told() {
+    let sandbox = sandbox();
+    let up = up(&sandbox);
+    up.logged("following");
+    sandbox.append("logs/demo.log", &fail("192.0.2.7").repeat(3));
+    let line = up.line();
+    assert!(line.contains("test/three-fails Ip 192.0.2.7 3 events"), "{line}");
+    // Live lines follow the wall clock, not the date they carry.
+    assert!(!line.starts_with("2024"), "{line}");
+    up.logged("status");
+    assert_eq!(up.stop(), Vec::<String>::new());
+}
+
+#[test]
+fn a_restart_neither_loses_nor_repeats_lines() {
+    let sandbox = sandbox();
+    let first = up(&sandbox);
+    first.logged("following");
+    sandbox.append("logs/demo.log", &fail("192.0.2.1").repeat(3));
+    assert!(first.line().contains("192.0.2.1"));
+    first.stop();
+    // Written while nobody looks; the file is rotated as well.
+    sandbox.append("logs/demo.log", &fail("192.0.2.2").repeat(3));
+    fs::rename(sandbox.path("logs/demo.log"), sandbox.path("logs/demo.log.1")).expect("renamed");
+    sandbox.append("logs/demo.log", &fail("192.0.2.3").repeat(3));
+
+    let second = up(&sandbox);
+    assert!(second.line().contains("192.0.2.2"));
+    assert!(second.line().contains("192.0.2.3"));
+    assert_eq!(second.stop(), Vec::<String>::new(), "192.0.2.1 must not come again");
+}
+
+#[test]
+fn rules_are_reloaded_and_broken_ones_are_not() {
+    let sandbox = sandbox();
+    let up = up(&sandbox);
+    up.logged("following");
+    let scenario = sandbox::SCENARIO.replace("three-fails", "reloaded");
+    sandbox.write("etc/scenarios/three-fails.yaml", &scenario);
+    up.signal("HUP");
+    up.logged("rules reloaded");
+    sandbox.append("logs/demo.log", &fail("192.0.2.1").repeat(3));
+    assert!(up.line().contains("test/reloaded"));
+    sandbox.write("etc/scenarios/three-fails.yaml", "type: leaky\nnmae: x\n");
+    up.signal("HUP");
+    up.logged("the old ones stay");
+    sandbox.append("logs/demo.log", &fail("192.0.2.2").repeat(3));
+    assert!(up.line().contains("test/reloaded"));
+    up.stop();
+}
+
+#[test]
+fn overflows_go_back_into_scenarios_and_come_out_before_the_end() {
+    let sandbox = sandbox();
+    sandbox.write(
+        "etc/scenarios/again.yaml",
+        "type: trigger\nname: test/again\ndescription: x\nfilter: evt.Overflow.Alert.Scenario == \
+         'test/three-fails'\nlabels: {remediation: false}\n",
+    );
+    let scenario = sandbox::SCENARIO.replace("capacity: 2", "capacity: 2\nreprocess: true");
+    sandbox.write("etc/scenarios/three-fails.yaml", &scenario);
+    sandbox.write("etc/acquis.yaml", "source: stdin\nlabels: {type: demo}\nmode: cat\n");
+    let mut command = sandbox.command(&["up", "--rules", "etc", "-o", "json"]);
+    command.stdin(Stdio::piped());
+    let mut up = Up::start(command);
+    let mut input = up.child.stdin.take().expect("a pipe");
+    input.write_all(fail("192.0.2.1").repeat(3).as_bytes()).expect("written");
+    drop(input);
+    let (code, lines) = up.wait();
+    assert_eq!(code, Some(0));
+    let scenarios: Vec<String> = lines
+        .iter()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
+        .map(|alert| alert["scenario"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(scenarios, ["test/three-fails", "test/again"]);
+}
+
+#[test]
+fn without_rules_it_says_what_to_do() {
+    let sandbox = sandbox();
+    fs::create_dir_all(sandbox.path("empty")).expect("a directory");
+    let ran = sandbox.run(&["up", "--rules", "empty", "--acquis", "etc/acquis.yaml"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("there are no rules") && ran.err.contains("--with"), "{}", ran.err);
+    let ran = sandbox.run(&["up", "--rules", "etc", "--acquis", "gone.yaml"]);
+    assert!(ran.err.contains("there is no acquisition file gone.yaml"), "{}", ran.err);
+}
