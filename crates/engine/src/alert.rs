@@ -7,9 +7,7 @@ use crate::overflow::{self, Overflow};
 use crate::pool::{Pool, Space, known};
 use crate::program::{Program, Scenario};
 use crate::value::Value;
-use alloc::{
-    borrow::ToOwned, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec,
-};
+use alloc::{borrow::ToOwned, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec};
 use core::net::IpAddr;
 use ipnet::IpNet;
 use model::{Alert, AlertEvent, Scope, Source, Time};
@@ -34,7 +32,14 @@ pub(crate) fn build(
         scenario: scenario.name.clone().into_string(),
         scenario_hash: scenario.hash.clone().into_string(),
         scenario_version: scenario.version.clone().into_string(),
-        message: overflow::message(&scope, &sources, &scenario.name, bucket.total, lasted, bucket.last),
+        message: overflow::message(
+            &scope,
+            &sources,
+            &scenario.name,
+            bucket.total,
+            lasted,
+            bucket.last,
+        ),
         events_count: bucket.total,
         start_at: first,
         stop_at: at,

@@ -217,9 +217,11 @@ mod tests {
         );
         assert_eq!(pour_at(1, 60, &[0.0, 60.0]), [true, true]);
         assert_eq!(pour_at(1, 60, &[0.0, 30.0]), [true, false]);
-        assert!(pour_at(5, 10, &(0..100).map(|n| f64::from(n) * 10.0).collect::<Vec<_>>())
-            .iter()
-            .all(|fits| *fits));
+        assert!(
+            pour_at(5, 10, &(0..100).map(|n| f64::from(n) * 10.0).collect::<Vec<_>>())
+                .iter()
+                .all(|fits| *fits)
+        );
         assert_eq!(pour_at(2, 1, &[0.0, 0.0, 0.0]), [true, true, false]);
     }
 

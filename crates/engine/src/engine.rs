@@ -207,8 +207,13 @@ impl Settler {
         };
         let stages: &[Stage] = &self.program.postoverflows;
         let ask = if observer.is_some() { Ask::All } else { Ask::Candidates };
-        let mut runner =
-            Runner { stages, counts: &mut self.counts, errors: &mut self.errors, observer, stage: "" };
+        let mut runner = Runner {
+            stages,
+            counts: &mut self.counts,
+            errors: &mut self.errors,
+            observer,
+            stage: "",
+        };
         let finished = runner.run(&mut cx);
         cx.scratch.bits.clear();
         cx.event.process = finished == Ok(true);

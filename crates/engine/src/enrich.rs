@@ -70,7 +70,8 @@ fn unmarshal_json(cx: &mut Cx<'_>) {
 fn city(ip: IpAddr, cx: &mut Cx<'_>) {
     let outside = cx.outside;
     let place = cx.scratch.geo.place(ip);
-    let Some(city) = place.city.get_or_insert_with(|| outside.city(ip).map(CityTexts::of)) else {
+    let Some(city) = place.city.get_or_insert_with(|| outside.city(ip).as_ref().map(CityTexts::of))
+    else {
         return;
     };
     cx.event.set_text(known::ISO_CODE, &city.iso_code);
@@ -82,7 +83,8 @@ fn city(ip: IpAddr, cx: &mut Cx<'_>) {
 fn asn(ip: IpAddr, cx: &mut Cx<'_>) {
     let outside = cx.outside;
     let place = cx.scratch.geo.place(ip);
-    let Some(asn) = place.asn.get_or_insert_with(|| outside.asn(ip).map(AsnTexts::of)) else {
+    let Some(asn) = place.asn.get_or_insert_with(|| outside.asn(ip).as_ref().map(AsnTexts::of))
+    else {
         return;
     };
     cx.event.set_text(known::AS_NUMBER, &asn.number);
@@ -95,7 +97,7 @@ fn asn(ip: IpAddr, cx: &mut Cx<'_>) {
 fn range(ip: IpAddr, cx: &mut Cx<'_>) {
     let outside = cx.outside;
     let place = cx.scratch.geo.place(ip);
-    let asn = place.asn.get_or_insert_with(|| outside.asn(ip).map(AsnTexts::of));
+    let asn = place.asn.get_or_insert_with(|| outside.asn(ip).as_ref().map(AsnTexts::of));
     if let Some(network) = asn.as_ref().and_then(|asn| asn.network.as_deref()) {
         cx.event.set_text(known::SOURCE_RANGE, network);
     }
@@ -155,7 +157,7 @@ impl GeoCache {
 }
 
 impl CityTexts {
-    fn of(city: City<'_>) -> Self {
+    fn of(city: &City<'_>) -> Self {
         Self {
             iso_code: city.iso_code.into(),
             is_in_eu: city.is_in_eu,
@@ -166,7 +168,7 @@ impl CityTexts {
 }
 
 impl AsnTexts {
-    fn of(asn: Asn<'_>) -> Self {
+    fn of(asn: &Asn<'_>) -> Self {
         Self {
             number: format!("{}", asn.number).into(),
             org: asn.org.into(),

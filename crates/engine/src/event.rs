@@ -331,9 +331,8 @@ impl Event {
     pub fn memo(&self, id: MemoId, base: &Text) -> Option<Text> {
         let (from, to) = self.memos.get(id.0 as usize)?;
         let base = slot_of(base)?;
-        let same = from.generation == self.generation
-            && from.start == base.start
-            && from.len == base.len;
+        let same =
+            from.generation == self.generation && from.start == base.start && from.len == base.len;
         same.then_some(if to.len == LIT {
             Text::Lit(LitId(to.start))
         } else {
@@ -368,8 +367,7 @@ impl Event {
     /// Sets a field to a literal.
     #[inline]
     pub fn set_lit(&mut self, field: FieldId, lit: LitId) {
-        self.slots[field.index()] =
-            Slot { generation: self.generation, start: lit.0, len: LIT };
+        self.slots[field.index()] = Slot { generation: self.generation, start: lit.0, len: LIT };
     }
 
     /// Sets a field of any space, keeping track of the meta fields that are set.
@@ -576,16 +574,18 @@ impl Snapshot {
     /// All pairs of a map of texts, sorted by key.
     #[must_use]
     pub fn pairs<'a>(&'a self, space: Space, pool: &'a Pool) -> Vec<(&'a str, &'a str)> {
-        let mut pairs: Vec<(&str, &str)> = self
-            .fields(pool)
-            .filter_map(|(field, text)| {
-                let (of, key) = pool.field_name(field);
-                (of == space).then_some((key, text))
-            })
-            .chain(self.rest.iter().flat_map(|rest| &rest.extra).filter_map(
-                |(of, key, value)| (*of == space).then_some((&**key, &**value)),
-            ))
-            .collect();
+        let mut pairs: Vec<(&str, &str)> =
+            self.fields(pool)
+                .filter_map(|(field, text)| {
+                    let (of, key) = pool.field_name(field);
+                    (of == space).then_some((key, text))
+                })
+                .chain(
+                    self.rest.iter().flat_map(|rest| &rest.extra).filter_map(|(of, key, value)| {
+                        (*of == space).then_some((&**key, &**value))
+                    }),
+                )
+                .collect();
         pairs.sort_unstable();
         pairs.dedup_by(|later, first| later.0 == first.0);
         pairs
@@ -607,14 +607,14 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
+    use std::borrow::ToOwned;
 
     fn event_with(pool: &Pool, line: &[u8]) -> Event {
         let mut event = Event::new(pool.n_fields());
         let source = LineSource {
-            module: "file".to_string(),
-            src: "/var/log/x".to_string(),
-            labels: [("type".to_string(), "syslog".to_string())].into(),
+            module: "file".to_owned(),
+            src: "/var/log/x".to_owned(),
+            labels: [("type".to_owned(), "syslog".to_owned())].into(),
             time_mode: TimeMode::Live,
         };
         event.begin_line(SourceId(0), &source, line, pool);
@@ -651,7 +651,7 @@ mod tests {
         event.set(service, true, &Text::Lit(ssh));
         event.set_text(dropped, "gone");
         event.set_text(known::ISO_CODE, "FR");
-        let raw = event.get(known::LINE_RAW, &pool).map(str::to_string);
+        let raw = event.get(known::LINE_RAW, &pool).map(str::to_owned);
         assert_eq!(raw.as_deref(), Some("root ssh"));
         let kept = event.snapshot(&[known::ISO_CODE, known::AS_ORG], false, &pool);
         assert_eq!(kept.get(service, &pool), Some("ssh"));

@@ -7,8 +7,8 @@
 //! A tree rather than byte code: it is correct by construction, so there is nothing to verify
 //! before running it (I4), and for the short expressions rules are made of it is not slower.
 
-use crate::function::{Function, Function as F, Method};
 use crate::data::RegexFileId;
+use crate::function::{Function, Function as F, Method};
 use crate::pool::{FieldId, LitId, LiteralSetId, MemoId, RegexId, RegexSetId, Space, TextSetId};
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
@@ -31,11 +31,11 @@ pub enum Expr {
     /// A text field: `evt.Meta.source_ip`; `""` when it is not set
     Field(FieldId),
     /// A text field by a computed key: `evt.Meta[x]`
-    FieldAt(Space, Box<Expr>),
+    FieldAt(Space, Box<Self>),
     /// `'source_ip' in evt.Meta`
     HasField(FieldId),
     /// `x in evt.Meta`
-    HasFieldAt(Space, Box<Expr>),
+    HasFieldAt(Space, Box<Self>),
     /// A whole map of text fields: `evt.Meta`
     Fields(Space),
     /// Something of the event that is not a text
@@ -54,7 +54,7 @@ pub enum Expr {
     /// `of.name`
     Member {
         /// The object or map
-        of: Box<Expr>,
+        of: Box<Self>,
         /// The field or key
         name: LitId,
         /// `?.`: nil leaves the whole [`Expr::Chain`]
@@ -63,84 +63,84 @@ pub enum Expr {
     /// `of[key]`
     Index {
         /// The list, map, object or string
-        of: Box<Expr>,
+        of: Box<Self>,
         /// Position or key
-        key: Box<Expr>,
+        key: Box<Self>,
         /// `?.[`
         optional: bool,
     },
     /// `of[from:to]`
     Slice {
         /// The list or string
-        of: Box<Expr>,
+        of: Box<Self>,
         /// First position, 0 when absent
-        from: Option<Box<Expr>>,
+        from: Option<Box<Self>>,
         /// Position after the last, the length when absent
-        to: Option<Box<Expr>>,
+        to: Option<Box<Self>>,
     },
     /// The end of an optional chain: a `?.` on nil inside makes this nil
-    Chain(Box<Expr>),
+    Chain(Box<Self>),
 
     /// `!x`
-    Not(Box<Expr>),
+    Not(Box<Self>),
     /// `-x`
-    Neg(Box<Expr>),
+    Neg(Box<Self>),
     /// `+x`: nothing but the check that x is a number
-    Plus(Box<Expr>),
+    Plus(Box<Self>),
     /// Arithmetic and string concatenation
-    Arith(Arith, Box<Expr>, Box<Expr>),
+    Arith(Arith, Box<Self>, Box<Self>),
     /// `==`, `!=`, `<`, …
-    Compare(Compare, Box<Expr>, Box<Expr>),
+    Compare(Compare, Box<Self>, Box<Self>),
     /// `needle in haystack`
-    In(Box<Expr>, Box<Expr>),
+    In(Box<Self>, Box<Self>),
     /// `&&`
-    And(Box<Expr>, Box<Expr>),
+    And(Box<Self>, Box<Self>),
     /// `||`
-    Or(Box<Expr>, Box<Expr>),
+    Or(Box<Self>, Box<Self>),
     /// `c ? a : b`
-    Cond(Box<Expr>, Box<Expr>, Box<Expr>),
+    Cond(Box<Self>, Box<Self>, Box<Self>),
     /// `a ?? b`
-    Coalesce(Box<Expr>, Box<Expr>),
+    Coalesce(Box<Self>, Box<Self>),
     /// `contains`, `startsWith`, `endsWith`
-    Text(TextOp, Box<Expr>, Box<Expr>),
+    Text(TextOp, Box<Self>, Box<Self>),
     /// `x matches 'constant'`
-    Matches(Box<Expr>, RegexId),
+    Matches(Box<Self>, RegexId),
     /// `x matches computed`
-    MatchesComputed(Box<Expr>, Box<Expr>),
+    MatchesComputed(Box<Self>, Box<Self>),
 
     /// `evt.Meta.x == 'literal'`
     FieldEq(FieldId, LitId),
     /// `evt.Meta.x in ['a', 'b']`
     FieldIn(FieldId, Box<[LitId]>),
     /// `x in ['a', 'b']` for any text x: the literals, sorted by text
-    InLits(Box<Expr>, Box<[LitId]>),
+    InLits(Box<Self>, Box<[LitId]>),
     /// `Upper(evt.Meta.x)` and its like, computed at most once per line
     Memo(MemoId),
     /// `any(File('f'), { x contains # })`, as one automaton
-    ContainsAny(Box<Expr>, LiteralSetId),
+    ContainsAny(Box<Self>, LiteralSetId),
     /// `any(File('f'), { x == # })`, and with `startsWith` and `endsWith`
-    InTextSet(SetOp, Box<Expr>, TextSetId),
+    InTextSet(SetOp, Box<Self>, TextSetId),
     /// `any(File('f'), { x matches # })`
-    MatchesAny(Box<Expr>, RegexSetId),
+    MatchesAny(Box<Self>, RegexSetId),
     /// `RegexpInFile(x, 'f')`
-    RegexpInFile(Box<Expr>, RegexFileId),
+    RegexpInFile(Box<Self>, RegexFileId),
 
     /// `[a, b]`
-    List(Vec<Expr>),
+    List(Vec<Self>),
     /// `{a: b}`
-    Map(Vec<(Expr, Expr)>),
+    Map(Vec<(Self, Self)>),
     /// `a..b`
-    Range(Box<Expr>, Box<Expr>),
+    Range(Box<Self>, Box<Self>),
     /// A builtin or helper function
-    Call(Function, Vec<Expr>),
+    Call(Function, Vec<Self>),
     /// A method of an object
     Method {
         /// The object
-        of: Box<Expr>,
+        of: Box<Self>,
         /// The method
         method: Method,
         /// What it is called with
-        args: Vec<Expr>,
+        args: Vec<Self>,
         /// `?.`
         optional: bool,
     },
@@ -151,12 +151,12 @@ pub enum Expr {
         /// The variable's number
         local: u16,
         /// What it stands for
-        value: Box<Expr>,
+        value: Box<Self>,
         /// Where it may be used
-        body: Box<Expr>,
+        body: Box<Self>,
     },
     /// `a; b`
-    Seq(Box<Expr>, Box<Expr>),
+    Seq(Box<Self>, Box<Self>),
 }
 
 /// `any(list, { body })` and the other builtins with a closure.

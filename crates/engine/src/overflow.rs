@@ -8,8 +8,7 @@ use crate::builtins::duration::format_duration;
 use crate::builtins::rfc3339::{format_rfc3339_nano, write_go_string};
 use crate::value::{Map, Missing, ObjectKind, Value};
 use alloc::{
-    borrow::ToOwned, boxed::Box, collections::BTreeMap, format, string::String, sync::Arc,
-    vec::Vec,
+    borrow::ToOwned, boxed::Box, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec,
 };
 use model::{Alert, AlertEvent, Source};
 
@@ -64,10 +63,8 @@ impl Overflow {
     /// `evt.Overflow` as expressions see it (spec §1.3).
     #[must_use]
     pub fn value(&self) -> Value {
-        let alerts: Vec<Value> = self
-            .current_sources()
-            .map(|(_, source)| alert_value(&self.alert, source))
-            .collect();
+        let alerts: Vec<Value> =
+            self.current_sources().map(|(_, source)| alert_value(&self.alert, source)).collect();
         let sources: BTreeMap<Arc<str>, Value> = self
             .current_sources()
             .map(|(key, source)| (Arc::from(key), source_value(source)))
@@ -190,7 +187,8 @@ pub fn message(
         many => format!("{} sources", many.len()),
     };
     let lasted = format_duration(lasted_nanos);
-    let mut text = format!("{scope} {who} performed '{scenario}' ({n_events} events over {lasted}) at ");
+    let mut text =
+        format!("{scope} {who} performed '{scenario}' ({n_events} events over {lasted}) at ");
     write_go_string(last.into(), &mut text);
     text
 }

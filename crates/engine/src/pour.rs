@@ -199,11 +199,9 @@ fn prepare(
     let mode = cx.event.time_mode;
     let at = match mode {
         TimeMode::Live => Some(Time::utc(cx.now)),
-        TimeMode::Event => cx
-            .event
-            .get(known::MARSHALED_TIME, cx.pool)
-            .and_then(parse_rfc3339)
-            .map(Time::from),
+        TimeMode::Event => {
+            cx.event.get(known::MARSHALED_TIME, cx.pool).and_then(parse_rfc3339).map(Time::from)
+        }
     };
     pours.items.push(Pour {
         scenario: id,
@@ -304,9 +302,8 @@ impl Buckets {
             (scenario, pour)
         } else {
             // The bucket is a relative's, and so are its distinct values and its end.
-            let is_same = |other: &&Pour| {
-                other.scenario == owner && Arc::ptr_eq(&other.event, &pour.event)
-            };
+            let is_same =
+                |other: &&Pour| other.scenario == owner && Arc::ptr_eq(&other.event, &pour.event);
             (program.scenario(owner), pours.items.iter().find(is_same).unwrap_or(pour))
         };
         if let Some(distinct) = &pour.distinct {
@@ -343,9 +340,8 @@ impl Buckets {
         if is_first && let Some(deadline) = self.table.bucket(id).deadline(scenario) {
             self.table.set_deadline(&program, id, deadline);
         }
-        let full = !fits
-            || self.condition_holds(scenario, id, pour)
-            || self.is_evil(scenario, id, pour);
+        let full =
+            !fits || self.condition_holds(scenario, id, pour) || self.is_evil(scenario, id, pour);
         if full {
             let bucket = self.table.remove(id);
             self.overflow(&bucket, at, pour.now, out);
@@ -353,7 +349,7 @@ impl Buckets {
     }
 
     fn trigger(&mut self, pour: &Pour, partition: &str, out: &mut Vec<Overflow>) {
-        let at = pour.at.unwrap_or(Time::utc(pour.now));
+        let at = pour.at.unwrap_or_else(|| Time::utc(pour.now));
         let mut bucket = Bucket::of_one(pour.scenario, partition, at, pour.mode);
         bucket.queue.push(Arc::clone(&pour.event), 0);
         let counts = &mut self.table.counts[pour.scenario.0 as usize];
@@ -454,11 +450,8 @@ impl Buckets {
 /// `queue` and `leaky` of a bucket (spec §5.7).
 fn bucket_roots(bucket: &Bucket, scenario: &Scenario) -> Roots {
     use crate::value::{EventRef, ObjectKind};
-    let events: Vec<Value> = bucket
-        .queue
-        .iter()
-        .map(|event| Value::Event(EventRef::Kept(Arc::clone(event))))
-        .collect();
+    let events: Vec<Value> =
+        bucket.queue.iter().map(|event| Value::Event(EventRef::Kept(Arc::clone(event)))).collect();
     let limit = i64::try_from(scenario.queue).unwrap_or(-1);
     let queue = Value::object(
         ObjectKind::Queue,

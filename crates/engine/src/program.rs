@@ -361,9 +361,9 @@ impl Program {
                 | Expr::FieldEq(field, _)
                 | Expr::FieldIn(field, _) => kept.push(*field),
                 Expr::Memo(memo) => kept.push(self.pool.memo_of(*memo).field),
-                Expr::Fields(space)
-                | Expr::FieldAt(space, _)
-                | Expr::HasFieldAt(space, _) => spaces.push(*space),
+                Expr::Fields(space) | Expr::FieldAt(space, _) | Expr::HasFieldAt(space, _) => {
+                    spaces.push(*space)
+                }
                 Expr::Prop(Prop::Unmarshaled) => tree = true,
                 // Whole events: anything may be read of them.
                 Expr::Prop(Prop::Event | Prop::Line) | Expr::Root(Root::Env) => {
@@ -421,10 +421,7 @@ impl Program {
     pub fn describe(&self) -> String {
         let nodes: usize = self.parsers.iter().map(|stage| stage.nodes.len()).sum();
         let post: usize = self.postoverflows.iter().map(|stage| stage.nodes.len()).sum();
-        alloc::format!(
-            "{nodes} parsers, {} scenarios, {post} postoverflows",
-            self.scenarios.len()
-        )
+        alloc::format!("{nodes} parsers, {} scenarios, {post} postoverflows", self.scenarios.len())
     }
 }
 

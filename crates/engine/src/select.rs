@@ -151,9 +151,10 @@ impl Select {
                 *searched.entry(*key).or_default() += 1;
             }
         }
-        let mut texts: Vec<(TextKey, Vec<(u32, Vec<Box<str>>)>)> = Vec::new();
+        let mut texts: Vec<(TextKey, Vec<Required>)> = Vec::new();
         for (member, mut needs) in needs.into_iter().enumerate() {
-            let best = needs.values.iter().max_by_key(|(field, _)| (tested[field], Reverse(*field)));
+            let best =
+                needs.values.iter().max_by_key(|(field, _)| (tested[field], Reverse(*field)));
             if let Some((field, values)) = best {
                 let key = select.key(*field);
                 for value in values {
@@ -176,8 +177,10 @@ impl Select {
         }
         if words <= MAX_WORDS {
             texts.retain(|(_, entries)| entries.len() >= 2);
-            select.texts =
-                texts.into_iter().map(|(key, entries)| TextIndex::new(key, &entries, words)).collect();
+            select.texts = texts
+                .into_iter()
+                .map(|(key, entries)| TextIndex::new(key, &entries, words))
+                .collect();
         }
         select
     }
@@ -218,8 +221,11 @@ impl KeyIndex {
     }
 }
 
+/// A member and the literals it requires one of.
+type Required = (u32, Vec<Box<str>>);
+
 impl TextIndex {
-    fn new(key: TextKey, entries: &[(u32, Vec<Box<str>>)], words: usize) -> Self {
+    fn new(key: TextKey, entries: &[Required], words: usize) -> Self {
         let mut members = alloc::vec![0; words];
         let mut literals: Vec<&str> = Vec::new();
         let mut owners = Vec::new();

@@ -83,7 +83,8 @@ impl Silences {
         let index = match self.of.get(own) {
             Some(silence) if !silence.ends.is_empty() => own,
             // The first of equals, so that the choice does not depend on anything else.
-            _ => (0..self.of.len()).max_by_key(|index| (self.of[*index].ends.len(), Reverse(*index)))?,
+            _ => (0..self.of.len())
+                .max_by_key(|index| (self.of[*index].ends.len(), Reverse(*index)))?,
         };
         self.of.get_mut(index)?.forget_first();
         self.n_keys -= 1;

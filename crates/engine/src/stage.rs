@@ -60,7 +60,12 @@ impl<'a> Runner<'a, '_> {
         Ok(true)
     }
 
-    fn run_stage(&mut self, stage: &'a Stage, index: usize, cx: &mut Cx<'_>) -> Result<bool, Aborted> {
+    fn run_stage(
+        &mut self,
+        stage: &'a Stage,
+        index: usize,
+        cx: &mut Cx<'_>,
+    ) -> Result<bool, Aborted> {
         let mut any = false;
         let base = stage.select.push(cx);
         let mut member = 0;
@@ -166,7 +171,8 @@ impl<'a> Runner<'a, '_> {
         }
         // There is nothing after the last stage, nor after one that does not exist.
         if node.next_stage
-            && let Some(next) = cx.event.stage.checked_add(1).filter(|next| *next < self.stages.len())
+            && let Some(next) =
+                cx.event.stage.checked_add(1).filter(|next| *next < self.stages.len())
         {
             cx.event.stage = next;
             cx.event.set_lit(known::STAGE, self.stages[next].name);
@@ -363,7 +369,8 @@ fn names(list: &Whitelist, text: &str) -> bool {
 }
 
 fn run_stash(stash: &crate::program::Stash, cx: &mut Cx<'_>) {
-    let (Ok(Value::Text(key)), Ok(Value::Text(value))) = (cx.eval(&stash.key), cx.eval(&stash.value))
+    let (Ok(Value::Text(key)), Ok(Value::Text(value))) =
+        (cx.eval(&stash.key), cx.eval(&stash.value))
     else {
         return;
     };

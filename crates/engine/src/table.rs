@@ -210,7 +210,8 @@ impl Table {
     /// Takes a bucket out of the table.
     pub fn remove(&mut self, id: u32) -> Bucket {
         self.unlink(id);
-        let bucket = self.slots[id as usize].take().expect("numbers are given out for live buckets");
+        let bucket =
+            self.slots[id as usize].take().expect("numbers are given out for live buckets");
         if let Ok(entry) = self.index.find_entry(bucket.hash, |other| *other == id) {
             entry.remove();
         }

@@ -45,7 +45,7 @@ pub enum Value {
     /// A length of time in nanoseconds
     Duration(i64),
     /// A list. `Arc` because lists outlive the event when a snapshot keeps them.
-    List(Arc<Vec<Value>>),
+    List(Arc<Vec<Self>>),
     /// A map with text keys
     Map(Arc<Map>),
     /// A structure with named fields and methods

@@ -37,9 +37,7 @@ impl Cx<'_> {
     }
 
     fn line(&self) -> Value {
-        let text = |field| {
-            Value::Text(self.event.text(field).unwrap_or(EMPTY))
-        };
+        let text = |field| Value::Text(self.event.text(field).unwrap_or(EMPTY));
         Value::object(
             ObjectKind::Line,
             alloc::vec![
@@ -116,9 +114,7 @@ impl Cx<'_> {
             "Whitelisted" => Value::Bool(false),
             "Process" => Value::Bool(true),
             "Time" => Value::Time(kept.time),
-            "Unmarshaled" => {
-                Value::Map(Arc::new(kept.unmarshaled().cloned().unwrap_or_default()))
-            }
+            "Unmarshaled" => Value::Map(Arc::new(kept.unmarshaled().cloned().unwrap_or_default())),
             "Overflow" => kept.overflow().map_or_else(no_overflow, |overflow| overflow.value()),
             "Appsec" => Value::object(ObjectKind::Appsec, Vec::new()),
             "Line" => {
@@ -202,8 +198,7 @@ impl Cx<'_> {
                     Some(Value::Text(text)) => text.clone(),
                     _ => return Err(EvalError::new("a text is needed as second argument")),
                 };
-                let space =
-                    if method == Method::SetMeta { Space::Meta } else { Space::Parsed };
+                let space = if method == Method::SetMeta { Space::Meta } else { Space::Parsed };
                 self.event.set_named(space, &key, value, self.pool);
                 Ok(Value::Bool(true))
             }
@@ -234,15 +229,9 @@ impl Cx<'_> {
         }
     }
 
-    fn object_method(
-        &mut self,
-        object: &Object,
-        method: Method,
-        args: &[Value],
-    ) -> Eval<Value> {
-        let unknown = || {
-            Err(EvalError::new(format!("{:?} has no method `{}`", object.kind, method.name())))
-        };
+    fn object_method(&mut self, object: &Object, method: Method, args: &[Value]) -> Eval<Value> {
+        let unknown =
+            || Err(EvalError::new(format!("{:?} has no method `{}`", object.kind, method.name())));
         match (object.kind, method) {
             (ObjectKind::Overflow, Method::GetSources) => match object.field("Sources") {
                 Some(Value::Map(sources)) => {
@@ -365,8 +354,7 @@ pub fn event_value(cx: &mut Cx<'_>) -> Value {
             ("Module", text(known::LINE_MODULE)),
         ],
     );
-    let unmarshaled =
-        Map { missing: Missing::Nil, entries: cx.event.unmarshaled.entries.clone() };
+    let unmarshaled = Map { missing: Missing::Nil, entries: cx.event.unmarshaled.entries.clone() };
     let kind = i64::from(cx.event.kind == Kind::Overflow);
     let mode = i64::from(cx.event.time_mode == TimeMode::Event);
     let mut values = alloc::vec![

@@ -10,9 +10,9 @@
 mod call;
 mod each;
 mod member;
-mod tree;
 mod ops;
 mod scratch;
+mod tree;
 
 pub use member::event_value;
 pub use scratch::Scratch;
@@ -205,9 +205,9 @@ impl Cx<'_> {
             Expr::Prop(prop) => self.prop(*prop)?,
             Expr::Root(root) => self.root(*root)?,
             Expr::Local(local) => self.scratch.local(*local),
-            Expr::Element(depth) => self.scratch.frame(*depth).element.clone(),
+            Expr::Element(depth) => self.scratch.frame(*depth).element,
             Expr::ElementIndex(depth) => Value::Int(self.scratch.frame(*depth).index),
-            Expr::ElementAcc(depth) => self.scratch.frame(*depth).acc.clone(),
+            Expr::ElementAcc(depth) => self.scratch.frame(*depth).acc,
             Expr::Member { of, name, optional } => {
                 let of = self.eval(of)?;
                 if *optional && matches!(of, Value::Nil) {
@@ -460,8 +460,10 @@ impl Cx<'_> {
                     EventRef::Kept(kept) => kept.pairs(space, self.pool),
                 };
                 let missing = crate::value::Missing::Text;
-                let entries =
-                    pairs.iter().map(|(key, text)| (Arc::from(*key), Value::shared(text))).collect();
+                let entries = pairs
+                    .iter()
+                    .map(|(key, text)| (Arc::from(*key), Value::shared(text)))
+                    .collect();
                 Value::Map(Arc::new(Map { missing, entries }))
             }
             other => other,

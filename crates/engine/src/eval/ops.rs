@@ -184,7 +184,10 @@ impl Cx<'_> {
                 let at = position(*at, items.len());
                 let item = at.and_then(|at| items.get(at)).cloned();
                 item.ok_or_else(|| {
-                    EvalError::new(format!("index out of range: the list has {} elements", items.len()))
+                    EvalError::new(format!(
+                        "index out of range: the list has {} elements",
+                        items.len()
+                    ))
                 })
             }
             // Go indexes bytes: the result is a number (spec §13, trap 53).

@@ -107,7 +107,7 @@ impl Scratch {
 
     /// The cache of a pattern of a tag map.
     pub(crate) fn map_regex(&mut self, file: usize, row: usize) -> &mut Cache {
-        self.map_regexes.entry((file, row)).or_insert_with(Cache::new)
+        self.map_regexes.entry((file, row)).or_default()
     }
 
     /// Matches a pattern known only now.
@@ -220,11 +220,8 @@ impl Scratch {
         stash.clock += 1;
         if stash.entries.len() >= stash.size && !stash.entries.contains_key(key) {
             // The entry used longest ago leaves. Stashes are small (100 by default), so a scan will do.
-            let oldest = stash
-                .entries
-                .iter()
-                .min_by_key(|(_, entry)| entry.2)
-                .map(|(key, _)| key.clone());
+            let oldest =
+                stash.entries.iter().min_by_key(|(_, entry)| entry.2).map(|(key, _)| key.clone());
             if let Some(oldest) = oldest {
                 stash.entries.remove(&oldest);
             }

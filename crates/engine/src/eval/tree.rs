@@ -4,9 +4,7 @@ use super::Cx;
 use crate::builtins::json::Json;
 use crate::builtins::sprintf::{Arg, Elements, to_text};
 use crate::value::{EventRef, Map, Missing, Value};
-use alloc::{
-    borrow::ToOwned, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec,
-};
+use alloc::{borrow::ToOwned, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec};
 
 /// Reads JSON into a value. Numbers are floats, as Go decodes them.
 ///
@@ -38,10 +36,8 @@ pub(crate) fn from_json(json: Json) -> Value {
 
 /// A JSON object as a value.
 pub(crate) fn from_pairs(pairs: BTreeMap<String, Json>) -> Value {
-    let entries = pairs
-        .into_iter()
-        .map(|(key, value)| (Arc::from(key.as_str()), from_json(value)))
-        .collect();
+    let entries =
+        pairs.into_iter().map(|(key, value)| (Arc::from(key.as_str()), from_json(value))).collect();
     Value::Map(Arc::new(Map { missing: Missing::Nil, entries }))
 }
 
@@ -104,8 +100,7 @@ impl Cx<'_> {
                     Missing::Text => Elements::Text,
                     Missing::Nil | Missing::List | Missing::MapOfLists => Elements::Any,
                 };
-                let pairs =
-                    map.entries.iter().map(|(key, value)| (&**key, self.printable(value)));
+                let pairs = map.entries.iter().map(|(key, value)| (&**key, self.printable(value)));
                 Arg::Map(pairs.collect(), kind)
             }
             Value::Object(object) => {

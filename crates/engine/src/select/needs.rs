@@ -65,10 +65,9 @@ impl Needs {
                 },
                 literals: Vec::new(),
             },
-            Expr::FieldIn(field, lits) => Self {
-                values: alloc::vec![(*field, lits.to_vec())],
-                ..Self::default()
-            },
+            Expr::FieldIn(field, lits) => {
+                Self { values: alloc::vec![(*field, lits.to_vec())], ..Self::default() }
+            }
             Expr::Text(TextOp::Contains | TextOp::StartsWith | TextOp::EndsWith, text, part)
             | Expr::Compare(Compare::Eq, text, part) => {
                 let (text, lit) = match (&**text, &**part) {
@@ -171,8 +170,10 @@ pub(super) fn has_effects(expr: &Expr) -> bool {
     let mut found = false;
     expr.walk(&mut |part| {
         if let Expr::Method { method: M::SetMeta | M::SetParsed, .. }
-        | Expr::Call(F::UnmarshalJson | F::ParseKv | F::ParseKvLax | F::SetInStash | F::LogInfo, _) =
-            part
+        | Expr::Call(
+            F::UnmarshalJson | F::ParseKv | F::ParseKvLax | F::SetInStash | F::LogInfo,
+            _,
+        ) = part
         {
             found = true;
         }

@@ -216,15 +216,11 @@ impl Lower<'_> {
                     pattern => Expr::MatchesComputed(text, Box::new(pattern)),
                 }
             }
-            Binary::Contains => {
-                Expr::Text(TextOp::Contains, self.boxed(left), self.boxed(right))
-            }
+            Binary::Contains => Expr::Text(TextOp::Contains, self.boxed(left), self.boxed(right)),
             Binary::StartsWith => {
                 Expr::Text(TextOp::StartsWith, self.boxed(left), self.boxed(right))
             }
-            Binary::EndsWith => {
-                Expr::Text(TextOp::EndsWith, self.boxed(left), self.boxed(right))
-            }
+            Binary::EndsWith => Expr::Text(TextOp::EndsWith, self.boxed(left), self.boxed(right)),
             Binary::Range => Expr::Range(self.boxed(left), self.boxed(right)),
             Binary::Add => self.arith(Arith::Add, left, right),
             Binary::Subtract => self.arith(Arith::Sub, left, right),
@@ -350,8 +346,7 @@ impl Lower<'_> {
         };
         let Some(list) = arguments.first() else { return Expr::Nil };
         let list = self.expr(list);
-        let closure =
-            arguments.iter().find(|argument| matches!(argument.kind, Kind::Closure(_)));
+        let closure = arguments.iter().find(|argument| matches!(argument.kind, Kind::Closure(_)));
         let depth = closure.map_or(0, |closure| match self.checked.meaning_of(closure) {
             Meaning::Closure(depth) => depth,
             _ => 0,
@@ -386,7 +381,11 @@ impl Lower<'_> {
         let (text, line) = match body {
             Expr::Text(_, text, line) | Expr::MatchesComputed(text, line) => (text, line),
             Expr::Compare(Compare::Eq, left, right) => {
-                if mentions(left, depth) { (right, left) } else { (left, right) }
+                if mentions(left, depth) {
+                    (right, left)
+                } else {
+                    (left, right)
+                }
             }
             _ => return None,
         };
@@ -398,7 +397,9 @@ impl Lower<'_> {
             .texts
             .iter()
             .map(|line| {
-                functions.iter().fold(line.to_string(), |text, function| change_text(*function, &text))
+                functions
+                    .iter()
+                    .fold(line.to_string(), |text, function| change_text(*function, &text))
             })
             .collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();

@@ -124,9 +124,9 @@ impl Lower {
             GrokInput::Parsed(key) => {
                 Some(program::GrokInput::Field(self.pool.field(Space::Parsed, key)))
             }
-            GrokInput::Expr(source) => self
-                .expr(source, Place::Event, Wanted::Anything)
-                .map(program::GrokInput::Expr),
+            GrokInput::Expr(source) => {
+                self.expr(source, Place::Event, Wanted::Anything).map(program::GrokInput::Expr)
+            }
         };
         // A field nobody reads needs no group, and its text is not stored.
         let wanted: Vec<(FieldId, &str)> = grok

@@ -95,7 +95,8 @@ impl Lower {
                     .conditions
                     .iter()
                     .map(|evidence| {
-                        let condition = self.expr(&evidence.condition, Place::Pour, Wanted::Bool)?;
+                        let condition =
+                            self.expr(&evidence.condition, Place::Pour, Wanted::Bool)?;
                         Some(program::Evidence {
                             condition,
                             given_evil: evidence.given_evil,

@@ -52,7 +52,7 @@ impl Cx<'_> {
                 self.made(Value::list(items.iter().take(n).cloned().collect()))
             }
             F::Keys | F::Values | F::ToPairs => self.pairs_of(args),
-            F::FromPairs => self.from_pairs(args),
+            F::FromPairs => self.map_of_pairs(args),
             F::Reverse => {
                 let items = self.elements(args.get(0)?)?;
                 self.made(Value::list(items.iter().rev().cloned().collect()))
@@ -137,7 +137,7 @@ impl Cx<'_> {
         self.made(Value::list(items))
     }
 
-    fn from_pairs(&mut self, args: &Args<'_>) -> Eval<Value> {
+    fn map_of_pairs(&mut self, args: &Args<'_>) -> Eval<Value> {
         let mut map = Map::default();
         for pair in self.elements(args.get(0)?)?.iter() {
             let pair = self.elements(pair)?;

@@ -74,9 +74,9 @@ pub(super) fn duration_method(
 
 impl Args<'_> {
     fn get(&self, index: usize) -> Eval<&Value> {
-        self.values.get(index).ok_or_else(|| {
-            EvalError::new(format!("{} needs more arguments", self.function.name()))
-        })
+        self.values
+            .get(index)
+            .ok_or_else(|| EvalError::new(format!("{} needs more arguments", self.function.name())))
     }
 
     fn str<'a>(&'a self, index: usize, cx: &'a Cx<'_>) -> Eval<&'a str> {

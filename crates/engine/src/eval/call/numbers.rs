@@ -34,9 +34,9 @@ impl Cx<'_> {
     fn statistic(&mut self, args: &Args<'_>) -> Eval<Value> {
         let mut flat = Vec::new();
         super::language::flatten(args.values, &mut flat);
-        let wrong = flat.iter().find(|value| {
-            !matches!(value, Value::Int(_) | Value::Float(_) | Value::Duration(_))
-        });
+        let wrong = flat
+            .iter()
+            .find(|value| !matches!(value, Value::Int(_) | Value::Float(_) | Value::Duration(_)));
         if let Some(wrong) = wrong {
             return Err(args.not_a("number", wrong));
         }

@@ -18,7 +18,11 @@ impl Cx<'_> {
             | F::QueryUnescape => {
                 return Ok(Value::Text(self.text_function(args.function, args.text(0)?)));
             }
-            F::Split | F::SplitAfter | F::SplitN | F::SplitAfterN | F::SplitBuiltin
+            F::Split
+            | F::SplitAfter
+            | F::SplitN
+            | F::SplitAfterN
+            | F::SplitBuiltin
             | F::SplitAfterBuiltin => {
                 let cut = match args.function {
                     F::SplitAfter | F::SplitAfterN | F::SplitAfterBuiltin => Cut::After,

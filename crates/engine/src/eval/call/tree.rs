@@ -66,8 +66,7 @@ impl Cx<'_> {
     /// A JSON path from the arguments after the first.
     fn segments(&self, args: &Args<'_>, most: usize) -> Eval<JsonPath> {
         let n = args.values.len().saturating_sub(1).min(most);
-        let steps: Vec<&str> =
-            (1..=n).map(|index| args.str(index, self)).collect::<Eval<_>>()?;
+        let steps: Vec<&str> = (1..=n).map(|index| args.str(index, self)).collect::<Eval<_>>()?;
         Ok(JsonPath::from_steps(steps))
     }
 
