@@ -58,8 +58,10 @@ pub fn run(data: &[u8]) {
         cache_size: *input.pick(&[None, None, Some(1), Some(2), Some(100)]),
     };
     let live = flags & 32 != 0;
-    let limits =
-        Limits { buckets: *input.pick(&[1000, 1, 2, 3, 5]), queue: *input.pick(&[10_000, 0, 1, 4]) };
+    let limits = Limits {
+        buckets: *input.pick(&[1000, 1, 2, 3, 5]),
+        queue: *input.pick(&[10_000, 0, 1, 4]),
+    };
     let rule = choices.rule(live, limits);
     let outside = Arc::new(NoOutside);
     let mut engine = Engine::new(program(&choices), outside, limits, u64::from(flags));
@@ -92,7 +94,8 @@ pub fn run(data: &[u8]) {
         pour(&mut engine, &event, &mut ours);
         theirs.extend(model.pour(&rule, &event.drop(&choices)));
         // Buckets that end at the same instant do so in no particular order.
-        let mut ours: Vec<Spilled> = ours.iter().map(|overflow| spilled(overflow, &event)).collect();
+        let mut ours: Vec<Spilled> =
+            ours.iter().map(|overflow| spilled(overflow, &event)).collect();
         ours.sort();
         theirs.sort();
         assert_eq!(ours, theirs, "overflows, {told}");
@@ -192,6 +195,7 @@ impl Choices {
                 Kind::Counter => true,
             },
             blackhole: self.blackhole.map(|millis| millis * MILLI),
+            looks: self.distinct || self.cancels,
             live,
             max: limits.buckets,
         }
@@ -230,7 +234,7 @@ impl Choices {
                 add("condition", "leaky.Total_count >= 3");
             }
         }
-        if let Some(duration) = self.duration.filter(|_| self.shape % 3 == 0) {
+        if let Some(duration) = self.duration.filter(|_| self.shape.is_multiple_of(3)) {
             add("duration", &millis(duration));
         }
         if let Some(blackhole) = self.blackhole {
@@ -262,8 +266,11 @@ fn program(choices: &Choices) -> Arc<Program> {
             known.clear();
         }
         let make = || {
-            let file = |kind, name: &str, text| {
-                SourceFile { kind, name: name.to_owned(), text, origin: Origin::Local }
+            let file = |kind, name: &str, text| SourceFile {
+                kind,
+                name: name.to_owned(),
+                text,
+                origin: Origin::Local,
             };
             let parser = FileKind::Parser { stage: "s00-raw".to_owned() };
             let files = vec![

@@ -74,7 +74,7 @@ fn compile(expression: &str, place: Place, wanted: Wanted, data: &DataFiles, lin
 /// What a byte names; a byte that names nothing is taken for a number.
 fn named<T: Copy>(names: &[(u8, T)], byte: u8) -> T {
     let found = names.iter().find(|(name, _)| *name == byte);
-    found.unwrap_or(&names[usize::from(byte) % names.len()]).1
+    found.unwrap_or_else(|| &names[usize::from(byte) % names.len()]).1
 }
 
 fn prints_back(expression: &str) {

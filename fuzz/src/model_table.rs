@@ -15,6 +15,8 @@ pub struct Rule {
     /// Whether the end of a life is an overflow.
     pub timed: bool,
     pub blackhole: Option<i64>,
+    /// Whether events are looked at before they are poured, which needs no date.
+    pub looks: bool,
     /// Whether the wall clock rules.
     pub live: bool,
     /// Most buckets.
@@ -23,11 +25,16 @@ pub struct Rule {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    Leaky { capacity: i64, speed: i64 },
+    Leaky {
+        capacity: i64,
+        speed: i64,
+    },
     Trigger,
     Counter,
     /// Overflows at this many events.
-    Conditional { total: u32 },
+    Conditional {
+        total: u32,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -83,8 +90,10 @@ impl Model {
             let (key, queue) = (drop.key.to_owned(), vec![drop.id]);
             return self.unless_silent(rule, Spilled { key, total: 1, first: at, at, queue });
         }
-        let at = drop.at?;
-        let index = self.enter(rule, drop.key, at);
+        if drop.at.is_none() && !rule.looks {
+            return None;
+        }
+        let index = self.enter(rule, drop.key, drop.at.unwrap_or(i64::MIN));
         let bucket = &mut self.buckets[index];
         if let Some(value) = drop.distinct {
             if bucket.seen.iter().any(|seen| seen == value) {
@@ -92,10 +101,12 @@ impl Model {
             }
             bucket.seen.push(value.to_owned());
         }
-        let mut bucket = self.buckets.remove(index);
         if drop.cancels {
+            self.buckets.remove(index);
             return None;
         }
+        let at = drop.at?;
+        let mut bucket = self.buckets.remove(index);
         bucket.total += 1;
         bucket.first.get_or_insert(at);
         bucket.last = at;
@@ -159,6 +170,13 @@ impl Model {
         if let Some(silence) = rule.blackhole {
             if self.silent.get(&spilled.key).is_some_and(|until| *until > spilled.at) {
                 return None;
+            }
+            self.silent.retain(|_, until| *until > spilled.at);
+            if self.silent.len() >= rule.max {
+                // Room is made by the one that would end first.
+                let first = self.silent.iter().min_by_key(|(key, until)| (**until, *key));
+                let first = first.map(|(key, _)| key.clone());
+                self.silent.retain(|key, _| Some(key) != first.as_ref());
             }
             self.silent.insert(spilled.key.clone(), spilled.at + silence);
         }

@@ -91,7 +91,10 @@ fn in_sets(pattern: &str, text: &str, matches: bool) {
         let first = set.is_match_any(&mut SetCache::new(), text);
         let index = patterns.iter().position(|other| *other == pattern).unwrap_or(0);
         if matches {
-            assert!(first.is_some_and(|first| first <= index), "{pattern:?} on {text:?} in {patterns:?}");
+            assert!(
+                first.is_some_and(|first| first <= index),
+                "{pattern:?} on {text:?} in {patterns:?}"
+            );
         } else {
             assert_ne!(first, Some(index), "{pattern:?} on {text:?} in {patterns:?}");
         }

@@ -33,7 +33,11 @@ pub fn run(data: &[u8]) {
     }
     let mut files = vec![file(kind.clone(), "fuzz", text)];
     if matches!(kind, FileKind::Scenario | FileKind::Postoverflow { .. } | FileKind::Context) {
-        files.push(file(FileKind::Parser { stage: "s00-raw".to_owned() }, "parser", PARSER.to_owned()));
+        files.push(file(
+            FileKind::Parser { stage: "s00-raw".to_owned() },
+            "parser",
+            PARSER.to_owned(),
+        ));
     }
     if matches!(kind, FileKind::Postoverflow { .. } | FileKind::Context | FileKind::Simulation) {
         files.push(file(FileKind::Scenario, "scenario", SCENARIO.to_owned()));

@@ -54,6 +54,7 @@ pub(crate) fn run(tree: &Tree, options: &Options) -> Result<ExitCode> {
         command.args(&options.names);
     }
     command.arg("--hub").arg(peer.hub_dir()).arg("--data").arg(peer.data_dir());
+    command.arg("--patterns").arg(peer.patterns_dir());
     command.arg("--now").arg(&options.now).env("TZ", "UTC");
     let started = Instant::now();
     let output = command.output().context("starting shieldwall hub test")?;

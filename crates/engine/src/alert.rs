@@ -199,15 +199,20 @@ fn context(program: &Program, bucket: &Bucket, cx: &mut Cx<'_>) -> Vec<(String, 
         return Vec::new();
     }
     let roots = crate::eval::Roots::default();
-    let mut values: Vec<Vec<String>> = alloc::vec![Vec::new(); program.context.len()];
+    let mut values: Vec<Collected> = alloc::vec![Collected::default(); program.context.len()];
     let events: Vec<Arc<Snapshot>> = bucket.queue.iter().cloned().collect();
     for event in &events {
         cx.event.begin_kept(event, cx.pool);
         let mut inner = cx.with_roots(&roots);
         for (context, values) in program.context.iter().zip(&mut values) {
+            // Values are dropped from the end until they fit: past that point none will be kept.
+            if values.n_bytes > program.context_length {
+                continue;
+            }
             for expr in &context.exprs {
+                inner.begin_rule();
                 if let Ok(value) = inner.eval(expr) {
-                    collect(&value, &inner, values);
+                    values.add(&value, &inner, program.context_length);
                 }
             }
         }
@@ -216,29 +221,41 @@ fn context(program: &Program, bucket: &Bucket, cx: &mut Cx<'_>) -> Vec<(String, 
         .context
         .iter()
         .zip(values)
-        .filter(|(_, values)| !values.is_empty())
+        .filter(|(_, values)| !values.texts.is_empty())
         .map(|(context, values)| {
-            (context.key.clone().into_string(), json_list(values, program.context_length))
+            (context.key.clone().into_string(), json_list(values.texts, program.context_length))
         })
         .collect()
 }
 
-fn collect(value: &Value, cx: &Cx<'_>, values: &mut Vec<String>) {
-    let text = match value {
-        Value::Nil => return,
-        Value::List(items) => {
-            for item in items.iter() {
-                collect(item, cx, values);
-            }
+/// The distinct values of one context key so far.
+#[derive(Clone, Default)]
+struct Collected {
+    texts: Vec<String>,
+    n_bytes: usize,
+}
+
+impl Collected {
+    /// Adds what a value holds, until there is more than `max` bytes.
+    fn add(&mut self, value: &Value, cx: &Cx<'_>, max: usize) {
+        if self.n_bytes > max {
             return;
         }
-        Value::Text(text) => cx.str(text).to_owned(),
-        Value::Int(number) => format!("{number}"),
-        Value::Bool(value) => format!("{value}"),
-        other => cx.print(other),
-    };
-    if !text.is_empty() && !values.contains(&text) {
-        values.push(text);
+        let text = match value {
+            Value::Nil => return,
+            Value::List(items) => {
+                items.iter().for_each(|item| self.add(item, cx, max));
+                return;
+            }
+            Value::Text(text) => cx.str(text).to_owned(),
+            Value::Int(number) => format!("{number}"),
+            Value::Bool(value) => format!("{value}"),
+            other => cx.print(other),
+        };
+        if !text.is_empty() && !self.texts.contains(&text) {
+            self.n_bytes = self.n_bytes.saturating_add(text.len());
+            self.texts.push(text);
+        }
     }
 }
 

@@ -274,9 +274,13 @@ impl Event {
         Text::Arena { start: start as u32, len: (self.arena.len() - start) as u32 }
     }
 
-    /// Appends a copy of a text with its ASCII letters changed to upper or lower case.
+    /// Appends a copy of a text with its ASCII letters changed to upper or lower case. Past
+    /// [`MAX_ARENA`] the text is dropped and empty is given.
     pub fn push_ascii_case(&mut self, text: &Text, upper: bool, pool: &Pool) -> Text {
         let start = self.arena.len();
+        if start > MAX_ARENA {
+            return Text::Arena { start: 0, len: 0 };
+        }
         match text {
             Text::Arena { start, len } => {
                 let (start, end) = (*start as usize, *start as usize + *len as usize);

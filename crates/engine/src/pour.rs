@@ -169,6 +169,7 @@ fn prepare(
     pours: &mut Pours,
     event: &mut Option<Arc<Snapshot>>,
 ) -> Result<bool, crate::value::EvalError> {
+    cx.begin_rule();
     if !cx.test(&scenario.filter)? {
         return Ok(false);
     }

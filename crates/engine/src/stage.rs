@@ -128,6 +128,7 @@ impl<'a> Runner<'a, '_> {
 
     /// Runs one node in the order of spec §2.6.
     fn run_node(&mut self, node: &'a Node, depth: usize, cx: &mut Cx<'_>) -> Result<bool, Aborted> {
+        cx.begin_rule();
         if let Some(filter) = &node.filter {
             let holds = cx.test(filter).unwrap_or_else(|_| {
                 *self.errors += 1;
@@ -284,6 +285,7 @@ impl<'a> Runner<'a, '_> {
         }
         if !hit {
             hit = list.exprs.iter().any(|expr| {
+                cx.begin_rule();
                 cx.test(expr).unwrap_or_else(|_| {
                     *self.errors += 1;
                     false
@@ -310,7 +312,7 @@ impl<'a> Runner<'a, '_> {
             StaticValue::Expr(Expr::Field(field)) => {
                 cx.event.text(*field).unwrap_or(crate::eval::EMPTY)
             }
-            StaticValue::Expr(expr) => match cx.eval(expr) {
+            StaticValue::Expr(expr) => match eval_alone(expr, cx) {
                 Ok(Value::Text(text)) => text,
                 Ok(Value::Int(value)) => cx.event.push(&format!("{value}")),
                 Ok(Value::Float(value)) => cx.event.push(&format!("{value:.6}")),
@@ -366,6 +368,12 @@ fn is_empty(text: &Text, cx: &Cx<'_>) -> bool {
 fn names(list: &Whitelist, text: &str) -> bool {
     let Ok(ip) = text.parse::<IpAddr>() else { return false };
     list.ips.contains(&ip) || list.networks.iter().any(|network| network.contains(&ip))
+}
+
+/// Evaluates an expression on a budget of its own.
+fn eval_alone(expr: &Expr, cx: &mut Cx<'_>) -> crate::eval::Eval<Value> {
+    cx.begin_rule();
+    cx.eval(expr)
 }
 
 fn run_stash(stash: &crate::program::Stash, cx: &mut Cx<'_>) {

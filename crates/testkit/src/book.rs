@@ -128,10 +128,9 @@ fn compare(script: &Script, plain: &Transcript, observed: &Transcript, out: &mut
 }
 
 fn disagreement(plain: &Transcript, other: &Transcript, how: &str, out: &mut String) {
-    for (what, left, right) in [
-        ("alerts", &plain.details, &other.details),
-        ("lines", &plain.outcomes, &other.outcomes),
-    ] {
+    for (what, left, right) in
+        [("alerts", &plain.details, &other.details), ("lines", &plain.outcomes, &other.outcomes)]
+    {
         if left != right {
             let _ = writeln!(out, "{how}, the {what} differ:");
             show::difference(left, right, out);

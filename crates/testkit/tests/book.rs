@@ -41,8 +41,8 @@ fn every_story_happens_as_told() {
 }
 
 fn markdown(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(directory).expect("stories lie beside the crates") {
+        let path = entry.expect("a directory can be read to its end").path();
         if path.is_dir() {
             markdown(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "md") {

@@ -3,8 +3,10 @@
 //! The bodies are those of `fuzz/`, so that they cannot rot, and so that a defect they once found
 //! stays found: an input worth keeping goes to `fuzz/seeds/<target>/`.
 
+#![expect(clippy::print_stderr, reason = "a failed test shows the input that made it fail")]
+
 #[path = "../../../fuzz/src/lib.rs"]
-#[expect(unreachable_pub, missing_docs, reason = "the file is a library where it is at home")]
+#[expect(unreachable_pub, reason = "the file is a library where it is at home")]
 mod bodies;
 
 use std::fs;
@@ -120,10 +122,11 @@ fn index(rng: &mut Rng, bound: usize) -> usize {
 /// The seeds of a target, by name.
 fn seeds(name: &str) -> Vec<Vec<u8>> {
     let directory = home().join("seeds").join(name);
-    let entries = fs::read_dir(&directory).unwrap();
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let entries = fs::read_dir(&directory).expect("each target has seeds");
+    let mut paths: Vec<_> =
+        entries.map(|entry| entry.expect("a directory can be read to its end").path()).collect();
     paths.sort();
-    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+    paths.iter().map(|path| fs::read(path).expect("seeds are files")).collect()
 }
 
 /// The words of a target's dictionary, which may have none.

@@ -9,68 +9,62 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use std::fmt::Write as _;
 use testkit::book;
 
-/// Texts that fields and lines are compared with.
-fn word() -> impl Strategy<Value = String> {
-    "[abAB0 ]{0,3}"
+/// Texts that fields and lines are compared with: few, so that they meet.
+fn word() -> impl Strategy<Value = &'static str> {
+    select(vec!["", "a", "b", "ab", "ba", "A", "AB", "b0"])
 }
 
 fn field() -> impl Strategy<Value = &'static str> {
-    select(vec![
-        "evt.Parsed.a",
-        "evt.Parsed.b",
-        "evt.Meta.m",
-        "evt.Meta.n",
-        "evt.Line.Raw",
-        "Upper(evt.Parsed.a)",
-        "Lower(evt.Line.Raw)",
-        "evt.Stage",
-        "evt.WhitelistReason",
-        "evt.Line.Labels.type",
-        "evt.Enriched.e",
-    ])
+    prop_oneof![
+        12 => select(vec!["evt.Parsed.a", "evt.Meta.m", "evt.Line.Raw"]),
+        6 => select(vec!["evt.Parsed.b", "evt.Meta.n", "evt.Enriched.e"]),
+        4 => select(vec!["Upper(evt.Parsed.a)", "Lower(evt.Line.Raw)"]),
+        1 => select(vec!["evt.Stage", "evt.WhitelistReason", "evt.Line.Labels.type"]),
+    ]
 }
 
 fn condition() -> impl Strategy<Value = String> {
+    let pattern = select(vec!["a+b|ba", "(?i)AB", "^a", "b?", "^(a|b0)$", "[ab]{2}"]);
     let leaf = prop_oneof![
-        4 => (field(), word()).prop_map(|(field, word)| format!("{field} == '{word}'")),
-        2 => (field(), word()).prop_map(|(field, word)| format!("{field} != '{word}'")),
-        2 => (field(), word(), word()).prop_map(|(f, a, b)| format!("{f} in ['{a}', '{b}']")),
-        4 => (field(), word()).prop_map(|(field, word)| format!("{field} contains '{word}'")),
-        1 => (field(), word()).prop_map(|(field, word)| format!("{field} startsWith '{word}'")),
-        1 => (field(), word()).prop_map(|(field, word)| format!("{field} endsWith '{word}'")),
-        2 => (field(), select(vec!["a+b|ba", "(?i)AB", "^a", "b?", "^(a|b0)$", "[ab]{2}"]))
-            .prop_map(|(field, pattern)| format!("{field} matches '{pattern}'")),
-        1 => field().prop_map(|f| format!("any(File('words.txt'), {{ {f} contains # }})")),
-        1 => field().prop_map(|f| format!("any(File('words.txt'), {{ {f} == # }})")),
-        1 => field().prop_map(|f| format!("any(File('words.txt'), {{ {f} startsWith # }})")),
-        1 => field().prop_map(|f| format!("RegexpInFile({f}, 'patterns.txt')")),
-        1 => Just("'m' in evt.Meta".to_owned()),
-        1 => Just("evt.SetMeta('m', 'a')".to_owned()),
-        1 => Just("evt.SetParsed('a', 'b')".to_owned()),
-        1 => Just("evt.Unmarshaled.x.y == 'z'".to_owned()),
+        12 => (field(), word()).prop_map(|(field, word)| format!("{field} == '{word}'")),
+        3 => (field(), word()).prop_map(|(field, word)| format!("{field} != '{word}'")),
+        6 => (field(), word(), word()).prop_map(|(f, a, b)| format!("{f} in ['{a}', '{b}']")),
+        9 => (field(), word()).prop_map(|(field, word)| format!("{field} contains '{word}'")),
+        3 => (field(), word()).prop_map(|(field, word)| format!("{field} startsWith '{word}'")),
+        3 => (field(), word()).prop_map(|(field, word)| format!("{field} endsWith '{word}'")),
+        6 => (field(), pattern).prop_map(|(field, pattern)| format!("{field} matches '{pattern}'")),
+        2 => field().prop_map(|f| format!("any(File('words.txt'), {{ {f} contains # }})")),
+        2 => field().prop_map(|f| format!("any(File('words.txt'), {{ {f} == # }})")),
+        2 => field().prop_map(|f| format!("any(File('words.txt'), {{ {f} startsWith # }})")),
+        2 => field().prop_map(|f| format!("RegexpInFile({f}, 'patterns.txt')")),
+        1 => select(vec![
+            "'m' in evt.Meta",
+            "evt.SetMeta('m', 'a')",
+            "evt.SetParsed('a', 'b')",
+            "evt.Unmarshaled.x.y == 'z'",
+        ])
+        .prop_map(str::to_owned),
     ];
-    leaf.prop_recursive(3, 8, 2, |inner| {
-        prop_oneof![
-            3 => (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) && ({b})")),
-            3 => (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) || ({b})")),
-            1 => inner.prop_map(|a| format!("!({a})")),
-        ]
-    })
+    let both = (leaf.clone(), leaf.clone());
+    let either = both.clone();
+    prop_oneof![
+        6 => leaf.clone(),
+        2 => both.prop_map(|(a, b)| format!("({a}) && ({b})")),
+        3 => either.prop_map(|(a, b)| format!("({a}) || ({b})")),
+        1 => leaf.prop_map(|a| format!("!({a})")),
+    ]
+    .boxed()
 }
 
 /// One assignment, in the flow style of YAML.
 fn assignment() -> impl Strategy<Value = String> {
-    let to = select(vec![
-        "parsed: a",
-        "parsed: b",
-        "meta: m",
-        "meta: n",
-        "enriched: e",
-        "target: evt.Line.Raw",
-        "target: evt.Stage",
-    ]);
+    let to = prop_oneof![
+        12 => select(vec!["parsed: a", "parsed: b", "meta: m", "meta: n", "enriched: e"]),
+        2 => Just("target: evt.Line.Raw"),
+        1 => Just("target: evt.Stage"),
+    ];
     let from = prop_oneof![
-        2 => select(vec!["a", "b", "ab", "s02"]).prop_map(|value| format!("value: '{value}'")),
+        4 => select(vec!["a", "b", "ab", "b0", "s01"]).prop_map(|v| format!("value: '{v}'")),
         2 => field().prop_map(|field| format!("expression: \"{field}\"")),
         1 => field().prop_map(|field| format!("expression: \"{field} + 'a'\"")),
     ];
@@ -107,10 +101,10 @@ struct Node {
 fn node() -> impl Strategy<Value = Node> {
     let leaf = (
         prop::option::weighted(0.8, condition()),
-        prop::option::weighted(0.5, grok()),
-        prop::option::weighted(0.15, condition()),
+        prop::option::weighted(0.4, grok()),
+        prop::option::weighted(0.03, condition()),
         vec(assignment(), 0..3),
-        any::<bool>(),
+        prop::bool::weighted(0.15),
     )
         .prop_map(|(filter, grok, whitelist, statics, next_stage)| Node {
             filter,
@@ -120,7 +114,7 @@ fn node() -> impl Strategy<Value = Node> {
             children: Vec::new(),
             next_stage,
         });
-    leaf.prop_recursive(2, 6, 3, |inner| {
+    leaf.prop_recursive(1, 4, 3, |inner| {
         (inner.clone(), vec(inner, 0..4)).prop_map(|(node, children)| Node { children, ..node })
     })
 }
@@ -144,9 +138,9 @@ impl Node {
         if let Some(whitelist) = &self.whitelist {
             line(&format!("whitelist: {{ reason: a, expression: [\"{whitelist}\"] }}"));
         }
-        // A node must do something.
+        // Which nodes ran, and in which order, shows in Meta.
         line("statics:");
-        line(&format!("  - {{ parsed: ran, value: {name} }}"));
+        line(&format!("  - {{ meta: ran, expression: \"evt.Meta.ran + ' {name}'\" }}"));
         for assignment in &self.statics {
             line(&format!("  - {assignment}"));
         }
@@ -180,7 +174,8 @@ fn scenario() -> impl Strategy<Value = String> {
 }
 
 fn story() -> impl Strategy<Value = String> {
-    let stages = vec(vec(node(), 1..5), 1..4);
+    let stage = || vec(node(), 2..10);
+    let stages = prop_oneof![3 => vec(stage(), 1), 1 => vec(stage(), 2)];
     let lines = vec("[abAB0][abAB0 ]{0,7}", 1..12);
     (stages, vec(scenario(), 0..5), lines).prop_map(|(stages, scenarios, lines)| {
         let mut text = "## Random\n\n```data words.txt\na\nab\nb0\n```\n".to_owned();

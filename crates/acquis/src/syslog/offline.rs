@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_stream_becomes_the_lines_of_its_messages() {
-        let pieces: [&[u8]; 3] = [b"31 <34>Oct 11 22:1", b"4:15 h su[12]: one<34>", b"nonsense\n"];
+        let pieces: [&[u8]; 3] = [b"33 <34>Oct 11 22:1", b"4:15 h su[12]: one<34>", b"nonsense\n"];
         let seen = Transcript::of_stream(pieces, 100, Parsing::Rfc);
         assert_eq!(seen.lines, [b"Oct 11 22:14:15 h su[12]: one".to_vec()]);
         assert_eq!((seen.malformed, seen.cut, seen.broken), (1, 0, false));

@@ -38,7 +38,11 @@ impl Cx<'_> {
                 let found = self.selected(each, &items)?.pop();
                 Ok(found.map_or(Value::Nil, |index| Value::Int(index as i64)))
             }
-            EachKind::Map => Ok(Value::list(self.mapped(each, &items)?)),
+            EachKind::Map => {
+                let list = Value::list(self.mapped(each, &items)?);
+                self.weigh(&list)?;
+                Ok(list)
+            }
             EachKind::Sum => self.sum(each, &items),
             EachKind::GroupBy => self.group_by(each, &items),
             EachKind::SortBy => self.sort_by(each, &items),
@@ -173,6 +177,7 @@ impl Cx<'_> {
         for (index, item) in items.iter().enumerate().skip(skip) {
             self.enter(each, item, index, acc);
             acc = self.eval(body)?;
+            self.weigh(&acc)?;
         }
         Ok(acc)
     }

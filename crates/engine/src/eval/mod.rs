@@ -30,6 +30,10 @@ use model::Timestamp;
 /// Elements an expression may make in all before it is stopped (spec §6.5).
 const BUDGET: u32 = 1_000_000;
 
+/// How deep values may nest: walks over them recurse. More than the nesting of any JSON text that is
+/// read ([`crate::builtins::json::MAX_DEPTH`]), since expressions put such trees into lists.
+const MAX_DEPTH: usize = 500;
+
 /// What an expression is evaluated in.
 pub struct Cx<'a> {
     /// Fields, literals, patterns.
@@ -75,6 +79,11 @@ pub struct Roots {
 pub type Eval<T> = Result<T, EvalError>;
 
 impl Cx<'_> {
+    /// Gives the next rule a budget of its own: what one spends must not silence the others.
+    pub(crate) fn begin_rule(&mut self) {
+        self.scratch.begin();
+    }
+
     /// The same with other variables besides `evt`.
     pub fn with_roots<'b>(&'b mut self, roots: &'b Roots) -> Cx<'b> {
         Cx {
@@ -271,8 +280,9 @@ impl Cx<'_> {
             Expr::List(items) => {
                 let items: Vec<Value> =
                     items.iter().map(|item| self.eval(item)).collect::<Eval<_>>()?;
-                self.spend(items.len())?;
-                Value::list(items)
+                let list = Value::list(items);
+                self.weigh(&list)?;
+                list
             }
             Expr::Map(pairs) => {
                 let mut map = Map::default();
@@ -282,8 +292,9 @@ impl Cx<'_> {
                     let value = self.eval(value)?;
                     map.entries.insert(key, self.lasting(value));
                 }
-                self.spend(pairs.len())?;
-                Value::Map(Arc::new(map))
+                let map = Value::Map(Arc::new(map));
+                self.weigh(&map)?;
+                map
             }
             Expr::Range(from, to) => {
                 let (from, to) = (self.int(from)?, self.int(to)?);
@@ -439,6 +450,18 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// Notes that an expression made a value of parts that may be large themselves: it counts with
+    /// all that is below, since whoever prints or compares it walks all of that. Sharing is cheap to
+    /// build, and forty lists of the list before are a thousand billion elements.
+    pub(crate) fn weigh(&mut self, value: &Value) -> Eval<()> {
+        let left = (BUDGET as usize).saturating_sub(self.scratch.spent as usize);
+        let mut weight = 0;
+        if !is_shallow(value, 0, &mut weight, left) {
+            return Err(EvalError::new(format!("values nest deeper than {MAX_DEPTH}")));
+        }
+        self.spend(weight)
+    }
+
     fn leave_chain(&mut self) -> EvalError {
         self.scratch.left_chain = true;
         EvalError::new("nil in an optional chain")
@@ -479,6 +502,20 @@ impl Cx<'_> {
             Value::Float(value) => Arc::from(format!("{value}").as_str()),
             other => return Err(not_a("map key", other)),
         })
+    }
+}
+
+/// Counts the elements of a value, those of its elements included, until there are more than `left`.
+/// `false` when they nest too deep.
+fn is_shallow(value: &Value, depth: usize, weight: &mut usize, left: usize) -> bool {
+    let mut is_fine = |item: &Value| {
+        *weight += 1;
+        *weight > left || (depth < MAX_DEPTH && is_shallow(item, depth + 1, weight, left))
+    };
+    match value {
+        Value::List(items) => items.iter().all(&mut is_fine),
+        Value::Map(map) => map.entries.values().all(&mut is_fine),
+        _ => true,
     }
 }
 

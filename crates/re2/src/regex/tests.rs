@@ -18,7 +18,7 @@ use crate::LiteralSet;
 fn check(pattern: &str, texts: &[&str]) {
     let hir = crate::parse(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
     let oracle = meta::Builder::new()
-        .configure(meta::Config::new().utf8_empty(true).hybrid(false))
+        .configure(meta::Config::new().utf8_empty(true).hybrid(false).dfa(false))
         .build_from_hir(&hir)
         .unwrap();
     let info = oracle.group_info().clone();

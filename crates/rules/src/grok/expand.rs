@@ -206,6 +206,15 @@ impl Registry {
         registry
     }
 
+    /// The same definitions for another set of files, which has other places.
+    #[must_use]
+    pub fn without_places(mut self) -> Self {
+        for entry in self.by_name.values_mut() {
+            entry.first = None;
+        }
+        self
+    }
+
     /// Gives `name` a meaning, unless it has one.
     ///
     /// A definition must be a regular expression by itself. One that is not still occupies its

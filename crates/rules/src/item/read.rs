@@ -56,13 +56,18 @@ pub struct Checked {
 /// ```
 #[must_use]
 pub fn check(files: Vec<SourceFile>) -> Checked {
+    check_on(files, Registry::base())
+}
+
+/// [`check`] on top of grok definitions that were read before.
+pub(crate) fn check_on(files: Vec<SourceFile>, known: Registry) -> Checked {
     let mut sources = Sources::new();
     let mut files: Vec<File> =
         files.into_iter().map(|file| File::add(file, &mut sources)).collect();
     // Names are unique in practice; the sort is stable, so ties keep the caller's order.
     files.sort_by(|a, b| sources.name(a.id).cmp(sources.name(b.id)));
     let mut reader = Reader::new();
-    let mut parser_patterns = patterns(&files, &sources, &mut reader);
+    let mut parser_patterns = patterns(&files, known, &sources, &mut reader);
     let mut postoverflow_patterns = parser_patterns.clone();
     let parsers = stages(&files, parser_stage, &mut parser_patterns, &sources, &mut reader);
     let postoverflows =
@@ -89,9 +94,9 @@ impl File {
     }
 }
 
-/// The definitions of all pattern files, on top of those everyone has.
-fn patterns(files: &[File], sources: &Sources, reader: &mut Reader) -> Registry {
-    let mut registry = Registry::base();
+/// The definitions of all pattern files, on top of those known before.
+fn patterns(files: &[File], known: Registry, sources: &Sources, reader: &mut Reader) -> Registry {
+    let mut registry = known;
     let mut files: Vec<_> = files.iter().filter(|file| file.kind == FileKind::Patterns).collect();
     files.sort_by_key(|file| file_name(sources.name(file.id)));
     for file in files {

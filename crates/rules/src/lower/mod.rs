@@ -10,12 +10,13 @@ mod scenario;
 
 pub use data::ReadData;
 
+use crate::SourceFile;
 use crate::expr::check::Wanted;
 use crate::expr::objects::Place;
 use crate::expr::{ExprError, read};
 use crate::grok::Registry;
+use crate::item::read::check_on;
 use crate::item::{DataFile, ExprSource, Items, Node};
-use crate::{SourceFile, check};
 use engine::data::DataFiles;
 use engine::expr::Expr;
 use engine::pool::{Pool, Space};
@@ -30,11 +31,14 @@ pub struct Options {
     pub keep_all: bool,
     /// Longest JSON of one alert context value, in bytes.
     pub context_length: usize,
+    /// Grok definitions to start with; `None` means those everyone has. Who compiles many small
+    /// sets of rules reads the pattern files once and shares them.
+    pub patterns: Option<Registry>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { keep_all: false, context_length: 4000 }
+        Self { keep_all: false, context_length: 4000, patterns: None }
     }
 }
 
@@ -71,7 +75,7 @@ pub struct NodeSource {
 /// Compiles files to a program. Never fails as a whole: what is broken is reported and left out.
 #[must_use]
 pub fn compile(files: Vec<SourceFile>, read_data: ReadData<'_>, options: &Options) -> Compiled {
-    let checked = check(files);
+    let checked = check_on(files, options.patterns.clone().unwrap_or_else(Registry::base));
     let mut diagnostics = checked.diagnostics;
     let items = checked.items;
     let data_files: Vec<DataFile> = declared(&items).cloned().collect();

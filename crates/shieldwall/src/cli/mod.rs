@@ -9,6 +9,8 @@ mod replay;
 
 mod check;
 
+mod explain;
+
 mod hub_test;
 
 mod crowdsec;
@@ -67,6 +69,7 @@ enum Command {
     Up(up::UpArgs),
     Replay(replay::ReplayArgs),
     Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
     Hub(hub_test::HubArgs),
     Version(version::VersionArgs),
     Completion(completion::CompletionArgs),
@@ -101,6 +104,7 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
         Command::Up(args) => up::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Hub(args) => hub_test::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Completion(args) => completion::run(&args),

@@ -64,7 +64,7 @@ pub(super) fn play(script: &Script, manner: Manner) -> Transcript {
         }
     };
     let outside: Arc<dyn Outside> = Arc::<World>::clone(&world);
-    let names = compiled.nodes.into_iter().map(|node| node.name).collect();
+    let names: Vec<String> = compiled.nodes.into_iter().map(|node| node.name).collect();
     let program = Arc::new(compiled.program);
     let parser = || {
         let mut parser = Parser::new(Arc::clone(&program), Arc::clone(&outside));
@@ -114,8 +114,7 @@ pub(super) fn play(script: &Script, manner: Manner) -> Transcript {
 }
 
 fn compiled(script: &Script, keep_all: bool) -> Compiled {
-    let options =
-        Options { keep_all, context_length: script.context_length, ..Options::default() };
+    let options = Options { keep_all, context_length: script.context_length, ..Options::default() };
     let mut data = |file: &rules::item::DataFile| script.data.get(&file.dest_file).cloned();
     compile(script.files.clone(), &mut data, &options)
 }

@@ -121,11 +121,9 @@ impl Script {
         let name = name.map_or_else(|| format!("{number:02}.yaml"), str::to_owned);
         let origin = match block.option("hub") {
             None => Origin::Local,
-            Some(version) => Origin::Hub {
-                version: version.to_owned(),
-                hash: "5eed".to_owned(),
-                tainted: false,
-            },
+            Some(version) => {
+                Origin::Hub { version: version.to_owned(), hash: "5eed".to_owned(), tainted: false }
+            }
         };
         let name = if directory.is_empty() { name } else { format!("{directory}/{name}") };
         self.files.push(SourceFile { kind, name, text: block.text.clone(), origin });

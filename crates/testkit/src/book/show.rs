@@ -30,10 +30,11 @@ pub(super) fn overflow(overflow: &Overflow, alerts: &mut String, details: &mut S
     let keys: Vec<String> = overflow.sources.iter().map(|(key, _)| key.clone()).collect();
     let current: Vec<String> =
         overflow.current_sources().map(|(key, source)| format!("{key}={}", source.value)).collect();
-    let excuse = overflow
-        .whitelisted
-        .then(|| format!(" whitelisted={:?}", overflow.whitelist_reason))
-        .unwrap_or_default();
+    let excuse = if overflow.whitelisted {
+        format!(" whitelisted={:?}", overflow.whitelist_reason)
+    } else {
+        String::new()
+    };
     let mapkey = overflow.mapkey.clone();
     for (alert, key) in overflow.clone().into_alerts().iter().zip(keys) {
         let _ = writeln!(alerts, "{}{excuse}", Line { alert, key: &key });
@@ -206,7 +207,7 @@ pub(super) fn counts(
     program: &Program,
     counters: &Counters,
     table: &Table,
-    names: &Vec<String>,
+    names: &[String],
     out: &mut String,
 ) {
     let line = |name: &str, numbers: &[(&str, u64)], out: &mut String| {

@@ -60,8 +60,11 @@ pub(crate) fn compiled(
     scenarios: &[&str],
     data: &mut dyn FnMut(&str) -> Option<String>,
 ) -> Compiled {
-    let file = |kind: FileKind, name: String, text: &str| {
-        SourceFile { kind, name, text: text.to_owned(), origin: Origin::Local }
+    let file = |kind: FileKind, name: String, text: &str| SourceFile {
+        kind,
+        name,
+        text: text.to_owned(),
+        origin: Origin::Local,
     };
     let mut files = Vec::new();
     for (n, text) in parsers.iter().enumerate() {

@@ -24,13 +24,8 @@ struct Paint {
 }
 
 const PLAIN: Paint = Paint { good: "", bad: "", dim: "", bold: "", end: "" };
-const COLORS: Paint = Paint {
-    good: "\x1b[32m",
-    bad: "\x1b[31m",
-    dim: "\x1b[2m",
-    bold: "\x1b[1m",
-    end: "\x1b[0m",
-};
+const COLORS: Paint =
+    Paint { good: "\x1b[32m", bad: "\x1b[31m", dim: "\x1b[2m", bold: "\x1b[1m", end: "\x1b[0m" };
 
 /// Writes an explanation.
 pub(super) fn write(explained: &Explained, shown: Shown, color: bool) -> String {
@@ -54,13 +49,19 @@ impl Tree<'_> {
 
     fn explained(&mut self, explained: &Explained) {
         let Paint { good, bad, bold, end, .. } = *self.paint;
-        self.line("", format_args!("{bold}line{end} {}: {}", explained.number, quoted(&explained.text)));
+        self.line(
+            "",
+            format_args!("{bold}line{end} {}: {}", explained.number, quoted(&explained.text)),
+        );
         self.stages(&explained.stages);
         match &explained.outcome {
             Outcome::Parsed => self.line("└ ", format_args!("{good}parser success{end}")),
             Outcome::Whitelisted { reason } => self.line(
                 "└ ",
-                format_args!("{good}parser success, ignored by whitelist{end} ({})", quoted(reason)),
+                format_args!(
+                    "{good}parser success, ignored by whitelist{end} ({})",
+                    quoted(reason)
+                ),
             ),
             Outcome::Unparsed => self.line("└ ", format_args!("{bad}parser failure{end}")),
         }
@@ -92,7 +93,7 @@ impl Tree<'_> {
         for stage in stages {
             self.line("├ ", format_args!("{}", quoted(&stage.name)));
             for node in &stage.nodes {
-                self.node("│ ", node);
+                self.node(TOP, node);
             }
         }
     }
@@ -102,7 +103,7 @@ impl Tree<'_> {
         if !node.succeeded() && self.shown.only_successful {
             return;
         }
-        let name = quoted(&node.name);
+        let name = called(node, indent);
         let inner = format!("{indent}  ");
         match &node.ending {
             Ending::Success { changes, whitelisted } => {
@@ -110,7 +111,7 @@ impl Tree<'_> {
                 if whitelisted.is_some() {
                     note.push_str(" [whitelisted]");
                 }
-                if indent == "│ " {
+                if indent == TOP {
                     note.push(' ');
                     note.push_str(&summary(changes));
                 }
@@ -120,7 +121,10 @@ impl Tree<'_> {
                 }
             }
             Ending::Filtered { filter, reads } => {
-                self.line(indent, format_args!("{dim}✗ {name}: filter {}{end}", filtered(filter, reads)));
+                self.line(
+                    indent,
+                    format_args!("{dim}✗ {name}: filter {}{end}", filtered(filter, reads)),
+                );
             }
             Ending::Failed { refusal } => {
                 let why = match refusal {
@@ -131,10 +135,12 @@ impl Tree<'_> {
                 self.line(indent, format_args!("{bad}✗ {name}{end}: {why}"));
                 // All children are shown below anyway when everything is wanted.
                 let nearest = node.nearest().filter(|_| !self.shown.verbose);
-                if let Some((below, near)) = nearest.filter(|(below, _)| !std::ptr::eq(*below, node))
+                if let Some((below, near)) =
+                    nearest.filter(|(below, _)| !std::ptr::eq(*below, node))
                 {
                     let why = how_near(near);
-                    self.line(&inner, format_args!("nearest: {}: {why}", quoted(&below.name)));
+                    let name = called(below, &inner);
+                    self.line(&inner, format_args!("nearest: {name}: {why}"));
                 }
             }
         }
@@ -179,7 +185,8 @@ impl Tree<'_> {
             BucketState::Duplicate => "not counted: its distinct value was seen before".to_owned(),
             BucketState::Overflowed => format!("{bold}overflow{end}"),
             BucketState::Silenced => {
-                "overflow, kept silent by overflow_filter, blackhole or for want of a source".to_owned()
+                "overflow, kept silent by overflow_filter, blackhole or for want of a source"
+                    .to_owned()
             }
             BucketState::Canceled => "ended by cancel_on".to_owned(),
             BucketState::Undated => "not poured: the line has no date".to_owned(),
@@ -188,20 +195,25 @@ impl Tree<'_> {
     }
 }
 
+/// The indent of the nodes of a stage.
+const TOP: &str = "│ ";
+
+/// What a node is called. Most nodes below others have only the name of their parent to go by.
+fn called(node: &NodeTrace, indent: &str) -> String {
+    if indent != TOP && node.name.starts_with("child-") {
+        return format!("node {}", node.place);
+    }
+    quoted(&node.name)
+}
+
 fn summary(changes: &Changes) -> String {
     if changes.is_empty() {
         return "(unchanged)".to_owned();
     }
-    let counts = [
-        ('+', changes.created.len()),
-        ('~', changes.updated.len()),
-        ('-', changes.deleted.len()),
-    ];
-    let parts: Vec<String> = counts
-        .iter()
-        .filter(|(_, n)| *n > 0)
-        .map(|(sign, n)| format!("{sign}{n}"))
-        .collect();
+    let counts =
+        [('+', changes.created.len()), ('~', changes.updated.len()), ('-', changes.deleted.len())];
+    let parts: Vec<String> =
+        counts.iter().filter(|(_, n)| *n > 0).map(|(sign, n)| format!("{sign}{n}")).collect();
     format!("({})", parts.join(" "))
 }
 
@@ -214,10 +226,9 @@ fn filtered(filter: &str, reads: &[Read]) -> String {
             None => format!("{} is not set", quoted(&read.field)),
         })
         .collect();
-    if values.is_empty() {
-        text.push_str(" is false");
-    } else {
-        text.push_str(", and ");
+    text.push_str(" is false");
+    if !values.is_empty() {
+        text.push_str(": ");
         text.push_str(&values.join(", "));
     }
     text

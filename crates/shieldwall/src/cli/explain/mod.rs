@@ -13,7 +13,12 @@ mod near;
 mod reads;
 mod trace;
 
-use super::{Output, crowdsec::files_of, labels, replay::{instant, origins}};
+use super::{
+    Output,
+    crowdsec::files_of,
+    labels,
+    replay::{instant, origins},
+};
 use crate::{
     clock::SystemClock,
     config::DnsSettings,
@@ -157,10 +162,8 @@ impl ExplainArgs {
     fn print(&self, explained: &Explained) -> Result<()> {
         let text = match self.output {
             Output::Human => {
-                let shown = Shown {
-                    verbose: self.verbose,
-                    only_successful: self.only_successful_parsers,
-                };
+                let shown =
+                    Shown { verbose: self.verbose, only_successful: self.only_successful_parsers };
                 human::write(explained, shown, terminal::stdout_color())
             }
             Output::Json => serde_json::to_string(explained)? + "\n",
@@ -253,9 +256,7 @@ fn open(origin: &Origin, pool: &LineSink, read_at: Timestamp) -> Result<(OneShot
             let input = OneShot::live(io::stdin(), stamp, counters);
             (input.context("reading standard input")?, "standard input".to_owned())
         }
-        Origin::File(path) => {
-            (OneShot::open(path, stamp, counters)?, path.display().to_string())
-        }
+        Origin::File(path) => (OneShot::open(path, stamp, counters)?, path.display().to_string()),
     })
 }
 

@@ -118,17 +118,23 @@ fn is_telling(pieces: &[Piece<'_>]) -> bool {
     is_anchored || pieces.len() >= TELLING || pieces.iter().any(|piece| piece.is_reference())
 }
 
-/// The pattern a lone reference stands for, so that there is something to cut.
+/// The pattern a lone reference stands for, anchored or not, so that there is something to cut.
 fn opened(pattern: &str, registry: &Registry) -> String {
-    let mut pattern = pattern.to_owned();
+    let start = if pattern.starts_with('^') { "^" } else { "" };
+    let end = if pattern.ends_with('$') && pattern.len() > 1 { "$" } else { "" };
+    let mut body = &pattern[start.len()..pattern.len() - end.len()];
     for _ in 0..MAX_NAMES {
-        let inner = pattern.strip_prefix("%{").and_then(|rest| rest.strip_suffix('}'));
+        let inner = body.strip_prefix("%{").and_then(|rest| rest.strip_suffix('}'));
         let Some(inner) = inner.filter(|inner| !inner.contains(['{', '}'])) else { break };
         let name = inner.split(':').next().unwrap_or(inner);
         let Some(definition) = registry.definition(name) else { break };
-        pattern = definition.to_owned();
+        // An anchor binds tighter than an alternative.
+        if start.len() + end.len() > 0 && branches(definition).1.len() > 1 {
+            break;
+        }
+        body = definition;
     }
-    pattern
+    format!("{start}{body}{end}")
 }
 
 fn excerpt(text: &str) -> String {
@@ -155,12 +161,7 @@ mod tests {
         check(
             "Failed password for %{USERNAME:user} from %{IP:ip} port %{INT:port}",
             "Failed password for root from unknown-host port 22",
-            (
-                "Failed password for %{USERNAME:user} from ",
-                "%{IP:ip}",
-                31,
-                "unknown-host port 22",
-            ),
+            ("Failed password for %{USERNAME:user} from ", "%{IP:ip}", 31, "unknown-host port 22"),
         );
         check(
             "^Failed %{WORD:what} for invalid user %{USER:user}$",
@@ -187,11 +188,15 @@ mod tests {
     #[test]
     fn names_are_opened() {
         check("%{HOSTPORT:x}", "host", ("%{IPORHOST}", ":", 5, ""));
+        check("^%{HOSTPORT:x}$", "a:b", ("^%{IPORHOST}:", "%{POSINT}", 3, "b"));
+        check("^%{IP:x}$", "host", ("", "^%{IP:x}", 1, "host"));
     }
 
     #[test]
     fn odd_patterns_and_texts_do_no_harm() {
-        for pattern in ["", "|", "(", "[", "\\", "%{", "%{}", "a{", "((((", "%{NONE}x", "[^]", "\\Q"] {
+        for pattern in
+            ["", "|", "(", "[", "\\", "%{", "%{}", "a{", "((((", "%{NONE}x", "[^]", "\\Q"]
+        {
             for input in ["", "é", "\u{0}"] {
                 Nearness::default().nearest(pattern, &Registry::base(), input);
             }

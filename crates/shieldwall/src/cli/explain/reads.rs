@@ -196,14 +196,23 @@ mod tests {
 
     #[test]
     fn chains_are_found_where_they_are_code() {
-        check("evt.Parsed.program == 'evt.Meta.x'", &[("evt.Parsed.program", &["Parsed", "program"])]);
+        check(
+            "evt.Parsed.program == 'evt.Meta.x'",
+            &[("evt.Parsed.program", &["Parsed", "program"])],
+        );
         check(
             "evt.Meta[\"a b\"] in ['x'] && Lower(evt.Line.Labels.type) == \"y\"",
-            &[("evt.Meta[\"a b\"]", &["Meta", "a b"]), ("evt.Line.Labels.type", &["Line", "Labels", "type"])],
+            &[
+                ("evt.Meta[\"a b\"]", &["Meta", "a b"]),
+                ("evt.Line.Labels.type", &["Line", "Labels", "type"]),
+            ],
         );
         check(
             "evt.Unmarshaled.k8s?.items[0].name != nil",
-            &[("evt.Unmarshaled.k8s?.items[0].name", &["Unmarshaled", "k8s", "items", "0", "name"])],
+            &[(
+                "evt.Unmarshaled.k8s?.items[0].name",
+                &["Unmarshaled", "k8s", "items", "0", "name"],
+            )],
         );
         check("evt.GetMeta('u') == 'x'", &[("evt.GetMeta('u')", &["Meta", "u"])]);
         check("1 == 1 and previevt.x", &[]);
@@ -211,7 +220,9 @@ mod tests {
 
     #[test]
     fn no_text_is_too_odd() {
-        for text in ["evt.", "evt[", "evt['", "evt.GetMeta(", "evt.GetMeta('", "'\\", "é.evt?", "evt[0"] {
+        for text in
+            ["evt.", "evt[", "evt['", "evt.GetMeta(", "evt.GetMeta('", "'\\", "é.evt?", "evt[0"]
+        {
             chains_of(text);
         }
     }

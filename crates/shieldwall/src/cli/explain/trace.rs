@@ -29,12 +29,14 @@ pub(super) struct StageTrace {
 pub(super) struct NodeTrace {
     /// Its name.
     pub(super) name: String,
+    /// Its place among the nodes tried beside it, from one.
+    pub(super) place: usize,
     /// How it ended.
     #[serde(flatten)]
     pub(super) ending: Ending,
     /// Nodes below it that were tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) children: Vec<NodeTrace>,
+    pub(super) children: Vec<Self>,
 }
 
 /// How a node ended.
@@ -93,8 +95,7 @@ impl NodeTrace {
         };
         let below = self.children.iter().filter_map(Self::nearest);
         // Of equals the last would win, and should be the first: hence from the end.
-        let all: Vec<(&Self, &Near)> = own.into_iter().chain(below).collect();
-        all.into_iter().rev().max_by_key(|(_, near)| near.matched.len())
+        own.into_iter().chain(below).rev().max_by_key(|(_, near)| near.matched.len())
     }
 
     /// Whether it took the line.
@@ -234,16 +235,14 @@ impl Observer for Tracer<'_> {
         let ending = self.ending(node, depth, step, cx);
         let children = std::mem::take(&mut self.open[depth + 1]);
         let name = node.name.clone().into_string();
-        let trace = NodeTrace { name, ending, children };
-        if depth > 0 {
-            self.open[depth].push(trace);
-            return;
+        if depth == 0 && self.stages.last().is_none_or(|last| last.name != stage) {
+            self.stages.push(StageTrace { name: stage.to_owned(), nodes: Vec::new() });
         }
-        match self.stages.last_mut().filter(|last| last.name == stage) {
-            Some(last) => last.nodes.push(trace),
-            None => {
-                self.stages.push(StageTrace { name: stage.to_owned(), nodes: vec![trace] });
-            }
-        }
+        let beside = match self.stages.last_mut() {
+            Some(last) if depth == 0 => &mut last.nodes,
+            _ => &mut self.open[depth],
+        };
+        let place = beside.len() + 1;
+        beside.push(NodeTrace { name, place, ending, children });
     }
 }

@@ -100,9 +100,11 @@ fn compile_error(
     let start = start + (line.len() - line.trim_start().len());
     let whole = Span::new(id, start, start + line.trim().len());
     diagnostics.extend(errors.into_iter().map(|error| {
-        error.into_diagnostic(|range| {
-            if is_as_written { whole.sub(range.start, range.end) } else { whole }
-        })
+        error.into_diagnostic(
+            |range| {
+                if is_as_written { whole.sub(range.start, range.end) } else { whole }
+            },
+        )
     }));
     Broken::Diagnostics(rendered(&diagnostics, &sources))
 }
@@ -157,8 +159,7 @@ impl<'a> Bench<'a> {
     fn value_found(&mut self, assert: &str) -> Option<String> {
         let left = assert.match_indices(" == ").map(|(at, _)| &assert[..at]);
         let right = assert.match_indices(" in ").map(|(at, word)| &assert[at + word.len()..]);
-        let sides: Vec<&str> = left.chain(right).collect();
-        sides.into_iter().find_map(|side| {
+        left.chain(right).find_map(|side| {
             let expr = self.compile(side, Wanted::Anything).ok()?;
             let mut cx = self.cx();
             match cx.eval(&expr) {

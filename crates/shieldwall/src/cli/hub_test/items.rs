@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_told() {
-        let config = |item: &str| TestConfig { parsers: vec![item.into()], ..TestConfig::default() };
+        let config =
+            |item: &str| TestConfig { parsers: vec![item.into()], ..TestConfig::default() };
         assert!(list(&config("a/none")).unwrap_err().contains("`a/none` is neither an item"));
         assert!(list(&config("../../etc/passwd")).unwrap_err().contains("neither"));
         assert!(list(&config("config.yaml")).is_err());

@@ -32,7 +32,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use model::{LineSource, TimeMode, Timestamp};
 use replay::Watch;
 use report::{Broken, Outcome};
-use rules::{Options, SourceFile, codes};
+use rules::{Options, codes, grok::Registry};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -158,7 +158,8 @@ fn progress(n_tests: usize) -> ProgressBar {
 struct Suite {
     hub: PathBuf,
     index: Index,
-    patterns: Vec<SourceFile>,
+    /// The definitions of all pattern files. Reading them is most of the work of a small test.
+    patterns: Registry,
     data: PathBuf,
     world: Arc<dyn Outside>,
     now: Timestamp,
@@ -179,10 +180,12 @@ impl Suite {
             Some(dir) => pattern_files(&dir)?,
             None => Vec::new(),
         };
+        let checked = rules::check(patterns);
+        terminal::diagnostics(&checked.diagnostics, &checked.sources);
         let data = args.data.clone().unwrap_or_else(|| hub.join(".cache/data"));
         Ok(Self {
             index: Index::open(&hub)?,
-            patterns,
+            patterns: checked.parser_patterns.without_places(),
             world: Arc::new(TestWorld::open(&data)),
             data,
             now: args.now.unwrap_or_else(SystemClock::wall),
@@ -229,16 +232,14 @@ impl Suite {
         let mut missing_data = BTreeSet::new();
         let outcome =
             panic::catch_unwind(AssertUnwindSafe(|| self.run_test(name, &mut missing_data)))
-                .unwrap_or_else(|_told| Err(Broken::Plain("this is a bug in shieldwall".to_owned())))
+                .unwrap_or_else(|_told| {
+                    Err(Broken::Plain("this is a bug in shieldwall".to_owned()))
+                })
                 .unwrap_or_else(Outcome::Broken);
         Report { outcome, missing_data }
     }
 
-    fn run_test(
-        &self,
-        name: &str,
-        missing_data: &mut BTreeSet<String>,
-    ) -> Result<Outcome, Broken> {
+    fn run_test(&self, name: &str, missing_data: &mut BTreeSet<String>) -> Result<Outcome, Broken> {
         let shown = Path::new(".tests").join(name);
         let dir = files::below(&self.hub.join(".tests"), name)
             .filter(|dir| dir.join("config.yaml").is_file())
@@ -252,8 +253,7 @@ impl Suite {
             return Err(Broken::Plain(format!("{} is empty", config.log_file)));
         }
 
-        let mut sources = items::read(&self.hub, &self.index, &dir, &config)?;
-        sources.extend(self.patterns.iter().cloned());
+        let sources = items::read(&self.hub, &self.index, &dir, &config)?;
         let data_dir = if config.own_data_dir { dir.join("data") } else { self.data.clone() };
         let mut read_data = |file: &rules::item::DataFile| {
             let path = files::below(&data_dir, &file.dest_file)?;
@@ -263,7 +263,8 @@ impl Suite {
             }
             text
         };
-        let options = Options { keep_all: true, ..Options::default() };
+        let patterns = Some(self.patterns.clone());
+        let options = Options { keep_all: true, patterns, ..Options::default() };
         let compiled = rules::compile(sources, &mut read_data, &options);
         if compiled.diagnostics.iter().any(|it| it.code != codes::BAD_DATA && is_error(it)) {
             let text = report::rendered(&compiled.diagnostics, &compiled.sources);
@@ -278,8 +279,7 @@ impl Suite {
             labels,
             time_mode: TimeMode::Event,
         };
-        let watch =
-            if config.ignore_parsers { Watch::ScenariosOnly } else { Watch::Parsers };
+        let watch = if config.ignore_parsers { Watch::ScenariosOnly } else { Watch::Parsers };
         let program = Arc::new(compiled.program);
         let run = replay::replay(&program, &self.world, source, &log, self.now, watch);
 

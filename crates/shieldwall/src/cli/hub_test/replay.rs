@@ -5,9 +5,7 @@
 
 use super::results::{self, Recorder};
 use engine::{
-    Engine, Limits, Outside, Overflow, Pours, Program, Settler,
-    observe::Observer,
-    value::Value,
+    Engine, Limits, Outside, Overflow, Pours, Program, Settler, observe::Observer, value::Value,
 };
 use model::{Line, LineSource, SourceId, Timestamp};
 use std::sync::Arc;
@@ -65,10 +63,7 @@ pub(super) fn replay(
         engine.buckets.pour_all(&pours, &mut overflows);
         settling.settle(&mut overflows, &mut engine);
     }
-    Run {
-        parsers: settling.recorder.into_value(),
-        scenarios: results::overflows(settling.settled),
-    }
+    Run { parsers: settling.recorder.into_value(), scenarios: results::overflows(settling.settled) }
 }
 
 /// What becomes of overflows.

@@ -154,12 +154,8 @@ mod tests {
 
     #[test]
     fn long_lists_are_cut() {
-        let failure = |line| Failure {
-            file: "a".into(),
-            line,
-            assert: "false".into(),
-            found: None,
-        };
+        let failure =
+            |line| Failure { file: "a".into(), line, assert: "false".into(), found: None };
         let failures = (1..=12).map(failure).collect();
         let text = describe("x", &Outcome::Failed { n_asserts: 12, failures });
         assert!(text.ends_with("  … and 2 more\n"), "{text}");

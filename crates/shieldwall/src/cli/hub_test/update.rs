@@ -44,9 +44,7 @@ pub(super) fn of_parsers(results: &Value, circumstances: &Circumstances) -> Stri
 }
 
 /// The nodes of a stage in the order in which they ran.
-fn ranked<'a>(
-    nodes: &'a std::collections::BTreeMap<std::sync::Arc<str>, Value>,
-) -> Vec<(&'a str, &'a [Value])> {
+fn ranked(nodes: &std::collections::BTreeMap<std::sync::Arc<str>, Value>) -> Vec<(&str, &[Value])> {
     let mut ranked: Vec<(i64, &str, &[Value])> = nodes
         .iter()
         .filter_map(|(name, entries)| {
@@ -240,11 +238,8 @@ mod tests {
             ],
         );
         let entry = |success, event| {
-            let fields = vec![
-                ("Idx", Value::Int(1)),
-                ("Evt", event),
-                ("Success", Value::Bool(success)),
-            ];
+            let fields =
+                vec![("Idx", Value::Int(1)), ("Evt", event), ("Success", Value::Bool(success))];
             Value::object(ObjectKind::Other, fields)
         };
         let entries = Value::list(vec![entry(true, event.clone()), entry(false, event)]);

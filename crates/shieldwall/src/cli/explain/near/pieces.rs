@@ -205,9 +205,15 @@ mod tests {
     fn pieces_keep_what_belongs_together() {
         check("^a\\.b+?", &[&["^", "a", "\\.", "b+?"]]);
         check("%{IP:ip}?x", &[&["%{IP:ip}?", "x"]]);
-        check("[^]|a]|(b|(?:c|\\)))*d{2,3}e{", &[&["[^]|a]"], &["(b|(?:c|\\)))*", "d{2,3}", "e", "{"]]);
+        check(
+            "[^]|a]|(b|(?:c|\\)))*d{2,3}e{",
+            &[&["[^]|a]"], &["(b|(?:c|\\)))*", "d{2,3}", "e", "{"]],
+        );
         check("(?i)a|b", &[&["a"], &["b"]]);
-        check("[[:alpha:]]\\p{Greek}\\Qa|b\\Ec", &[&["[[:alpha:]]", "\\p{Greek}", "\\Qa|b\\E", "c"]]);
+        check(
+            "[[:alpha:]]\\p{Greek}\\Qa|b\\Ec",
+            &[&["[[:alpha:]]", "\\p{Greek}", "\\Qa|b\\E", "c"]],
+        );
         check("%{a.b}é", &[&["%", "{", "a", ".", "b", "}", "é"]]);
     }
 
