@@ -49,7 +49,7 @@ pub mod world;
 
 pub use read::{Block, Story, rewrite, stories};
 
-use play::{Manner, Transcript, play};
+use play::{Manner, Rules, Transcript, play};
 use script::Script;
 use std::fmt::Write as _;
 
@@ -77,9 +77,7 @@ pub fn check(story: &Story) -> Verdict {
             return verdict;
         }
     };
-    let plain = play(&script, Manner::Plain);
-    let observed = play(&script, Manner::Observed);
-    compare(&script, &plain, &observed, &mut verdict.differences);
+    let (plain, observed) = compare(&script, &mut verdict.differences);
     for (index, block) in story.blocks.iter().enumerate() {
         let happened = match block.kind() {
             "expect" => format!("{}{}", plain.diagnostics, plain.alerts),
@@ -113,18 +111,23 @@ pub fn check(story: &Story) -> Verdict {
 pub fn disagreements(story: &Story) -> Result<String, String> {
     let script = Script::of(story)?;
     let mut differences = String::new();
-    let plain = play(&script, Manner::Plain);
-    compare(&script, &plain, &play(&script, Manner::Observed), &mut differences);
+    compare(&script, &mut differences);
     Ok(differences)
 }
 
-fn compare(script: &Script, plain: &Transcript, observed: &Transcript, out: &mut String) {
-    disagreement(plain, observed, "observed", out);
-    disagreement(plain, &play(script, Manner::OtherSeed), "under another seed", out);
-    disagreement(plain, &play(script, Manner::Batch), "in batches", out);
+/// Plays in all manners; gives what happened as in production and observed.
+fn compare(script: &Script, out: &mut String) -> (Transcript, Transcript) {
+    let (rules, all) = (Rules::of(script), Rules::keeping_all(script));
+    let plain = play(script, &rules, Manner::Plain);
+    let observed = play(script, &all, Manner::Observed);
+    disagreement(&plain, &observed, "observed", out);
+    disagreement(&plain, &play(script, &rules, Manner::OtherSeed), "under another seed", out);
+    disagreement(&plain, &play(script, &rules, Manner::Batch), "in batches", out);
     let probed = script.with_probe();
-    let (plain, observed) = (play(&probed, Manner::Plain), play(&probed, Manner::Observed));
-    disagreement(&plain, &observed, "observed and probed", out);
+    let with_probe = play(&probed, &Rules::of(&probed), Manner::Plain);
+    let watched = play(&probed, &Rules::keeping_all(&probed), Manner::Observed);
+    disagreement(&with_probe, &watched, "observed and probed", out);
+    (plain, observed)
 }
 
 fn disagreement(plain: &Transcript, other: &Transcript, how: &str, out: &mut String) {

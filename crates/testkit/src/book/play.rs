@@ -6,7 +6,7 @@ use super::{
     world::World,
 };
 use engine::{
-    Outcome, Outside, Overflow, Parser, Pours, Settler,
+    Outcome, Outside, Overflow, Parser, Pours, Program, Settler,
     data::DataFiles,
     eval::{Cx, Roots, Scratch},
     event::Event,
@@ -52,10 +52,38 @@ pub(super) struct Transcript {
 /// How many overflows a story may have before it is cut: those that feed themselves have no end.
 const MAX_OVERFLOWS: usize = 200;
 
-pub(super) fn play(script: &Script, manner: Manner) -> Transcript {
-    let mut transcript = Transcript::default();
-    let compiled = compiled(script, manner == Manner::Observed);
-    show::diagnostics(&compiled, &mut transcript.diagnostics);
+/// The rules of a story, compiled: the slow part of playing one.
+pub(super) struct Rules {
+    program: Arc<Program>,
+    names: Vec<String>,
+    diagnostics: String,
+}
+
+impl Rules {
+    /// As in production.
+    pub(super) fn of(script: &Script) -> Self {
+        Self::new(compiled(script, false))
+    }
+
+    /// With every capture kept.
+    pub(super) fn keeping_all(script: &Script) -> Self {
+        Self::new(compiled(script, true))
+    }
+
+    fn new(compiled: Compiled) -> Self {
+        Self {
+            diagnostics: show::diagnostics(&compiled),
+            names: compiled.nodes.into_iter().map(|node| node.name).collect(),
+            program: Arc::new(compiled.program),
+        }
+    }
+}
+
+/// Plays a story with its rules.
+pub(super) fn play(script: &Script, rules: &Rules, manner: Manner) -> Transcript {
+    let mut transcript =
+        Transcript { diagnostics: rules.diagnostics.clone(), ..Transcript::default() };
+    let program = &rules.program;
     let world = match World::read(&script.world) {
         Ok(world) => Arc::new(world),
         Err(error) => {
@@ -64,21 +92,19 @@ pub(super) fn play(script: &Script, manner: Manner) -> Transcript {
         }
     };
     let outside: Arc<dyn Outside> = Arc::<World>::clone(&world);
-    let names: Vec<String> = compiled.nodes.into_iter().map(|node| node.name).collect();
-    let program = Arc::new(compiled.program);
     let parser = || {
-        let mut parser = Parser::new(Arc::clone(&program), Arc::clone(&outside));
+        let mut parser = Parser::new(Arc::clone(program), Arc::clone(&outside));
         for (id, source) in (0..).zip(&script.sources) {
             parser.add_source(SourceId(id), source.clone());
         }
         parser
     };
     let seed = if manner == Manner::OtherSeed { 0x5eed } else { 1 };
-    let buckets = Buckets::new(Arc::clone(&program), Arc::clone(&outside), script.limits, seed);
+    let buckets = Buckets::new(Arc::clone(program), Arc::clone(&outside), script.limits, seed);
     let mut stage = Stage {
         manner,
         buckets,
-        settler: Settler::new(Arc::clone(&program), Arc::clone(&outside)),
+        settler: Settler::new(Arc::clone(program), Arc::clone(&outside)),
         n_overflows: 0,
         transcript,
     };
@@ -108,7 +134,8 @@ pub(super) fn play(script: &Script, manner: Manner) -> Transcript {
     }
     stage.pour(&mut waiting, now);
     let mut transcript = stage.transcript;
-    show::counts(&program, &own.counters, &stage.buckets.table, &names, &mut transcript.counts);
+    let table = &stage.buckets.table;
+    transcript.counts = show::counts(program, &own.counters, table, &rules.names);
     transcript.notes = world.notes();
     transcript
 }

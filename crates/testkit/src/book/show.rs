@@ -15,7 +15,8 @@ use std::fmt::{self, Write as _};
 use syntax::Severity;
 
 /// What is wrong with the rules, one line each.
-pub(super) fn diagnostics(compiled: &Compiled, out: &mut String) {
+pub(super) fn diagnostics(compiled: &Compiled) -> String {
+    let mut out = String::new();
     for found in compiled.diagnostics.iter() {
         let level = match found.severity {
             Severity::Error => "error",
@@ -23,6 +24,7 @@ pub(super) fn diagnostics(compiled: &Compiled, out: &mut String) {
         };
         let _ = writeln!(out, "{level}[{}]: {}", found.code.0, found.message);
     }
+    out
 }
 
 /// An overflow: a line per alert, and all there is to know about each.
@@ -208,8 +210,9 @@ pub(super) fn counts(
     counters: &Counters,
     table: &Table,
     names: &[String],
-    out: &mut String,
-) {
+) -> String {
+    let mut counts = String::new();
+    let out = &mut counts;
     let line = |name: &str, numbers: &[(&str, u64)], out: &mut String| {
         let numbers: Vec<String> = numbers
             .iter()
@@ -247,6 +250,7 @@ pub(super) fn counts(
         );
     }
     line("buckets", &[("live", table.len() as u64)], out);
+    counts
 }
 
 /// A value: texts in quotes, so that `1` and `'1'` can be told apart.

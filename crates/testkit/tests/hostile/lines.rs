@@ -234,3 +234,28 @@ fn deep_and_wide_texts_of_every_format_end() {
     assert_eq!(guard.engine.parser.counters.lines, lines.len() as u64);
     assert!(started.elapsed() < 3 * PATIENCE, "{:?}", started.elapsed());
 }
+
+#[test]
+fn what_one_rule_spends_on_a_line_is_not_missing_to_the_next() {
+    let greedy = "
+type: trigger
+name: test/a-greedy
+description: makes more elements than a rule may
+filter: len(Split(evt.Meta.user, 'a')) > 3 or len(Split(evt.Meta.user, 'a')) > 4
+groupby: evt.Meta.source_ip
+";
+    let frugal = "
+type: trigger
+name: test/b-frugal
+description: makes one element
+filter: any([evt.Meta.source_ip], {# != ''})
+groupby: evt.Meta.source_ip
+";
+    let mut guard = Guard::new(&[LOGINS], &[greedy, frugal], Limits::default());
+    let user = "a".repeat(MIB);
+    guard.line(format!("2024-03-01T12:00:00Z failed {user} from 192.0.2.7"));
+    let scenarios: Vec<&str> =
+        guard.overflows.iter().map(|overflow| overflow.alert.scenario.as_str()).collect();
+    assert_eq!(scenarios, ["test/b-frugal"]);
+    assert_eq!(guard.engine.parser.counters.errors, 1);
+}

@@ -133,6 +133,26 @@ fn half_lines_at_rotation_stay_whole() {
 }
 
 #[test]
+fn a_half_line_that_is_never_finished_is_given_up_and_counted() {
+    let home = tempfile::tempdir().unwrap();
+    let (log, old) = (home.path().join("log"), home.path().join("log.1"));
+    append(&log, "before\n");
+    let mut config = config(&log, Mode::Tail);
+    config.unfinished_idle = Duration::from_millis(50);
+    let counts = run(&config, |reader| {
+        let knocks = reader.wait_until_watched(&log);
+        append(&log, "whole\nha");
+        reader.wait_for(knocks + 1);
+        fs::rename(&log, &old).unwrap();
+        append(&log, "next\n");
+        let mut lines = reader.wait_for(knocks + 3)[knocks..].to_vec();
+        lines.sort();
+        assert_eq!(lines, [b"ha".to_vec(), b"next".to_vec(), b"whole".to_vec()]);
+    });
+    assert_eq!((counts.cut, counts.unfinished), (0, 1));
+}
+
+#[test]
 fn any_bytes_pass_and_giants_are_cut() {
     let home = tempfile::tempdir().unwrap();
     let log = home.path().join("log");
