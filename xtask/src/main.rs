@@ -26,6 +26,8 @@ mod conformance;
 
 mod differential;
 
+mod clients;
+
 mod bench;
 
 mod tidy;
@@ -58,6 +60,8 @@ enum Task {
     Conformance(conformance::Options),
     /// Compares our alerts with those of Debian's crowdsec on generated logs.
     Differential(differential::Options),
+    /// Runs real clients, fetched from Debian, PyPI and npm, against our server.
+    Clients(clients::Options),
     /// Measures the whole process against the incumbents.
     Bench {
         #[command(subcommand)]
@@ -99,6 +103,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Task::Tidy => tidy::run(&tree),
         Task::Conformance(options) => conformance::run(&tree, &options),
         Task::Differential(options) => differential::run(&tree, &options),
+        Task::Clients(options) => clients::run(&tree, &options),
         Task::Bench { what } => bench::run(&tree, what),
         Task::Generate { dir, seed } => {
             std::fs::create_dir_all(&dir)?;

@@ -73,12 +73,18 @@ impl Peer {
         let config = rules.join(format!("config-{port}.yaml"));
         fs::write(&credentials, format!("url: {}\nlogin: xtask\npassword: xtask\n", sink.url()))?;
         fs::write(&config, config_text(rules, data, &credentials))?;
-        let mut command = Command::new(self.package.join("usr/bin/crowdsec"));
+        let mut command = self.program("crowdsec");
         command.arg("-c").arg(&config);
         command.arg("-dsn").arg(format!("file://{}", log.display()));
         command.args(["-type", kind, "-no-api", "-no-capi"]);
-        command.env("TZ", "UTC").env("LD_LIBRARY_PATH", &self.libraries);
         Ok(command)
+    }
+
+    /// A program of the package, `crowdsec` or `cscli`.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.package.join("usr/bin").join(name));
+        command.env("TZ", "UTC").env("LD_LIBRARY_PATH", &self.libraries);
+        command
     }
 
     /// Replays a log and returns the alerts.

@@ -9,19 +9,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::child;
+use crate::clients;
 use crate::conformance;
 use crate::differential;
 use crate::tidy;
 use crate::tree::Tree;
 
 /// A program that the build or the tests start, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 6] = [
+const NEEDED: [(&str, &str); 7] = [
     ("cc", "build-essential"),
     ("git", "git"),
     ("tar", "tar"),
     ("gzip", "gzip"),
     ("dpkg-deb", "dpkg"),
     ("journalctl", "systemd"),
+    ("ip", "iproute2"),
 ];
 
 /// A step: what it is called, and what it does.
@@ -36,13 +38,14 @@ pub(crate) fn run(tree: &Tree) -> Result<ExitCode> {
         child::run(&mut command, &format!("cargo {}", arguments[0]))?;
         Ok(ExitCode::SUCCESS)
     };
-    let steps: [Step<'_>; 6] = [
+    let steps: [Step<'_>; 7] = [
         ("format", &|| cargo(&["fmt", "--all", "--check"])),
         ("clippy", &|| cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
         ("tests", &|| cargo(&["test", "--workspace"])),
         ("tidy", &|| tidy::run(tree)),
         ("conformance", &|| conformance::run(tree, &conformance::Options::default())),
         ("differential", &|| differential::run(tree, &differential::Options::small())),
+        ("clients", &|| clients::run(tree, &clients::Options::default())),
     ];
     let mut results = Vec::new();
     for (name, step) in steps {

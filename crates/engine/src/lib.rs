@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`pool`] (fields, literals, patterns), [`expr`] (the expression tree), [`value`],
 //! [`event`] (one line's working record), [`eval`], [`program`], [`select`] (who could match),
-//! [`stage`] (parsers), `enrich`, [`bucket`], [`table`], [`pour`], `alert`, [`overflow`], [`engine`].
+//! [`stage`] (parsers), `enrich`, [`bucket`], [`table`], [`pour`], `alert`, [`overflow`], [`engine`],
+//! [`profile`] (what is decided about alerts).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ pub mod outside;
 pub mod overflow;
 pub mod pool;
 pub mod pour;
+pub mod profile;
 pub mod program;
 pub mod select;
 mod silence;

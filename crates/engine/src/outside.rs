@@ -3,6 +3,7 @@
 //! The engine stays pure: an edge answers, and in tests a table does. Answers may take time (a DNS
 //! query does), so an edge bounds them; every question has an answer that means "unknown".
 
+use crate::profile::{History, NoHistory};
 use alloc::{string::String, vec::Vec};
 use core::net::IpAddr;
 
@@ -33,6 +34,11 @@ pub trait Outside: Send + Sync {
 
     /// Told about what a rule wants to tell: `LogInfo`, and errors inside expressions.
     fn note(&self, text: &str);
+
+    /// Earlier decisions. Only where profiles are evaluated are there any.
+    fn history(&self) -> &dyn History {
+        &NoHistory
+    }
 }
 
 impl core::fmt::Debug for dyn Outside {

@@ -5,7 +5,7 @@
 //! (I3).
 
 use crate::{
-    config::{self, Settings},
+    config::{self, CONFIG_DIRS, Settings},
     hub::{files, index::Index, installed, select},
     terminal::{self, Reported},
 };
@@ -17,9 +17,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-/// The usual directories of an installed configuration, the first that exists counts.
-pub(crate) const CONFIG_DIRS: [&str; 2] = ["/etc/shieldwall", "/etc/crowdsec"];
 
 /// Where rules come from.
 #[derive(Args, Clone, Debug, Default)]

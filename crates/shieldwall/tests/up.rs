@@ -2,77 +2,12 @@
 
 mod sandbox;
 
-use sandbox::{Sandbox, wait_for};
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Write as _},
-    process::{Child, Command, Stdio},
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
-
-/// A running program whose lines are collected.
-struct Up {
-    child: Child,
-    out: mpsc::Receiver<String>,
-    err: mpsc::Receiver<String>,
-}
-
-impl Up {
-    fn start(mut command: Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let out = lines(child.stdout.take().expect("a pipe"));
-        let err = lines(child.stderr.take().expect("a pipe"));
-        Self { child, out, err }
-    }
-
-    fn line(&self) -> String {
-        self.out.recv_timeout(Duration::from_secs(60)).expect("a line in time")
-    }
-
-    /// Waits until a message that contains `text` was logged.
-    fn logged(&self, text: &str) {
-        wait_for(text, || self.err.try_iter().any(|line| line.contains(text)).then_some(()));
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status();
-        assert!(sent.expect("kill runs").success());
-    }
-
-    fn wait(mut self) -> (Option<i32>, Vec<String>) {
-        let status = wait_for("the end", || self.child.try_wait().expect("a status"));
-        (status.code(), self.out.iter().collect())
-    }
-
-    fn stop(self) -> Vec<String> {
-        self.signal("TERM");
-        let (code, rest) = self.wait();
-        assert_eq!(code, Some(0));
-        rest
-    }
-}
-
-fn lines(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
+use sandbox::{Sandbox, running::Up};
+use std::{fs, io::Write as _, process::Stdio};
 
 fn up(sandbox: &Sandbox) -> Up {
-    let args = ["up", "--rules", "etc", "--state", "state", "--status", "1"];
+    let listen = "127.0.0.1:0";
+    let args = ["up", "--rules", "etc", "--state", "state", "--status", "1", "--listen", listen];
     Up::start(sandbox.command(&args))
 }
 
@@ -150,7 +85,7 @@ fn overflows_go_back_into_scenarios_and_come_out_before_the_end() {
     let scenario = sandbox::SCENARIO.replace("capacity: 2", "capacity: 2\nreprocess: true");
     sandbox.write("etc/scenarios/three-fails.yaml", &scenario);
     sandbox.write("etc/acquis.yaml", "source: stdin\nlabels: {type: demo}\nmode: cat\n");
-    let mut command = sandbox.command(&["up", "--rules", "etc", "-o", "json"]);
+    let mut command = sandbox.command(&["up", "--rules", "etc", "-o", "json", "--no-api"]);
     command.stdin(Stdio::piped());
     let mut up = Up::start(command);
     let mut input = up.child.stdin.take().expect("a pipe");
@@ -170,7 +105,7 @@ fn overflows_go_back_into_scenarios_and_come_out_before_the_end() {
 fn without_rules_it_says_what_to_do() {
     let sandbox = sandbox();
     fs::create_dir_all(sandbox.path("empty")).expect("a directory");
-    let ran = sandbox.run(&["up", "--rules", "empty", "--acquis", "etc/acquis.yaml"]);
+    let ran = sandbox.run(&["up", "--no-api", "--rules", "empty", "--acquis", "etc/acquis.yaml"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("there are no rules") && ran.err.contains("--with"), "{}", ran.err);
     let ran = sandbox.run(&["up", "--rules", "etc", "--acquis", "gone.yaml"]);

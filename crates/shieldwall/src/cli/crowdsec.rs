@@ -1,5 +1,4 @@
-//! What the program does when it is called `crowdsec`: the incumbent's daemon, as far as detection
-//! goes.
+//! What the program does when it is called `crowdsec`: the incumbent's daemon.
 //!
 //! COMPAT(crowdsec): its flags are those of Go programs: one dash or two, values behind a blank or
 //! an equals sign, no positional arguments. One-shot runs (`-dsn`) print their alerts instead of
@@ -7,20 +6,22 @@
 
 use super::{
     Output, WRONG_INPUT, check,
+    daemon::{Daemon, Role, Show},
     replay::Job,
-    up::{self, UpArgs},
+    up::WatchArgs,
     version,
 };
 use crate::{
     clock::SystemClock,
     config::{self, Settings},
     log,
+    profiles::Decider,
     rules::{Keep, RuleArgs},
     run::replay::Origin,
     terminal,
 };
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use engine::builtins::glob::glob_match;
+use engine::{NoOutside, builtins::glob::glob_match};
 use model::{LineSource, TimeMode};
 use std::{
     collections::BTreeMap,
@@ -28,6 +29,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 /// Where the incumbent's settings are.
@@ -36,7 +38,7 @@ const CONFIG: &str = "/etc/crowdsec/config.yaml";
 const HELP: &str = "\
 Usage: crowdsec [FLAGS]
 
-Shieldwall under the name of crowdsec: the same rules and settings, detection only.
+Shieldwall under the name of crowdsec: the same rules and settings, detection and local API.
 
   -c FILE            settings (default: /etc/crowdsec/config.yaml)
   -dsn URL           read this once and stop: file:///var/log/auth.log, file:///var/log/nginx/*.gz
@@ -46,8 +48,10 @@ Shieldwall under the name of crowdsec: the same rules and settings, detection on
   -version           print the version
   -trace -debug -info -warning -error -fatal
                      least severe messages to log
-  -no-api -no-capi -no-cs -order-event
-                     accepted; there is no local API here, and events are always in order
+  -no-api            no local API: alerts go to the one whose credentials the settings name
+  -no-cs             no detection: the local API alone
+  -no-capi -order-event
+                     accepted; there is no central API here, and events are always in order
 ";
 
 /// The flags, read.
@@ -83,21 +87,33 @@ pub(super) fn run(args: &[OsString]) -> Result<ExitCode> {
         version::print("crowdsec (shieldwall)")?;
         return Ok(ExitCode::SUCCESS);
     }
-    ensure!(!(flags.no_api && flags.no_cs), "-no-cs and -no-api together leave nothing to do");
-    ensure!(!flags.no_cs, "-no-cs leaves the local API, which is not part of this program yet");
+    ensure!(!(flags.no_api && flags.no_cs), "you must run at least the API Server or crowdsec");
     if flags.test {
         return test(&flags);
     }
     match &flags.dsn {
         Some(dsn) => one_shot(dsn, &flags),
         None => {
-            let args = UpArgs {
+            let watch = WatchArgs {
                 config: Some(flags.config()),
                 log_level: flags.level.map(str::to_owned),
                 status: 60,
-                ..UpArgs::default()
+                ..WatchArgs::default()
             };
-            up::run(&args)
+            let role = match (flags.no_cs, flags.no_api) {
+                (true, _) => Role::Server,
+                (false, true) => Role::Agent,
+                (false, false) => Role::Both,
+            };
+            let daemon = Daemon {
+                watch: &watch,
+                role,
+                listen: None,
+                database: None,
+                credentials: &[],
+                show: Show::Logged,
+            };
+            daemon.run()
         }
     }
 }
@@ -199,6 +215,9 @@ fn test(flags: &Flags) -> Result<ExitCode> {
     let compiled = loaded.compile(Keep::Read);
     mistakes += terminal::diagnostics(&compiled.diagnostics, &compiled.sources);
     mistakes += check::acquisition(&settings)?;
+    if let Some(server) = &settings.server {
+        Decider::load(server, Arc::new(NoOutside))?;
+    }
     Ok(if mistakes.n_errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

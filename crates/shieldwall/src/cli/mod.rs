@@ -5,6 +5,12 @@
 
 mod up;
 
+mod serve;
+
+mod agent;
+
+mod daemon;
+
 mod replay;
 
 mod check;
@@ -13,7 +19,39 @@ mod explain;
 
 mod hub_test;
 
+mod tool;
+
+mod table;
+
+mod text;
+
+mod query;
+
+mod machines;
+
+mod bouncers;
+
+mod alerts;
+
+mod decisions;
+
+mod allowlists;
+
+mod simulation;
+
+mod metrics;
+
+mod support;
+
+mod why;
+
+mod lapi;
+
+mod config;
+
 mod crowdsec;
+
+mod cscli;
 
 mod version;
 
@@ -28,6 +66,7 @@ use std::{
     ffi::OsString,
     io::{self, ErrorKind},
     process::ExitCode,
+    time::Duration,
 };
 
 /// What was wrong was written by the user.
@@ -39,7 +78,7 @@ const STYLES: styling::Styles = styling::Styles::styled()
     .literal(styling::AnsiColor::Cyan.on_default().bold())
     .placeholder(styling::AnsiColor::Cyan.on_default());
 
-/// Detects attackers in logs, with the rules of the CrowdSec hub.
+/// Detects attackers in logs, with the rules of the CrowdSec hub, and tells bouncers whom to block.
 #[derive(Debug, Parser)]
 #[command(
     name = "shieldwall",
@@ -55,8 +94,12 @@ pub(crate) struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  Watch this host's logs and print alerts:
+  Watch this host's logs, and serve decisions to bouncers:
     shieldwall up
+  Let a bouncer in:
+    shieldwall bouncers add my-firewall
+  Why is this address blocked?
+    shieldwall why 192.0.2.7
   What would have been detected in last month's log?
     shieldwall replay /var/log/auth.log.1 --type syslog
   The same with rules straight from a hub tree:
@@ -66,11 +109,24 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Up(up::UpArgs),
+    Up(Box<up::UpArgs>),
+    Serve(serve::ServeArgs),
+    Agent(Box<agent::AgentArgs>),
     Replay(replay::ReplayArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Hub(hub_test::HubArgs),
+    Machines(machines::MachinesArgs),
+    Bouncers(bouncers::BouncersArgs),
+    Why(why::WhyArgs),
+    Alerts(alerts::AlertsArgs),
+    Decisions(decisions::DecisionsArgs),
+    Allowlists(allowlists::AllowlistsArgs),
+    Simulation(simulation::SimulationArgs),
+    Metrics(metrics::MetricsArgs),
+    Support(support::SupportArgs),
+    Lapi(lapi::LapiArgs),
+    Config(config::ConfigArgs),
     Version(version::VersionArgs),
     Completion(completion::CompletionArgs),
     Man(man::ManArgs),
@@ -93,6 +149,9 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
     if crowdsec::is_called(&args) {
         return crowdsec::run(&args);
     }
+    if cscli::is_called(&args) {
+        return Ok(cscli::run(args));
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -102,10 +161,23 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
     };
     match cli.command {
         Command::Up(args) => up::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Agent(args) => agent::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Hub(args) => hub_test::run(&args),
+        Command::Machines(args) => machines::run(&args.command, &args.tool),
+        Command::Bouncers(args) => bouncers::run(&args.command, &args.tool),
+        Command::Why(args) => why::run(&args.command, &args.tool),
+        Command::Alerts(args) => alerts::run(&args.command, &args.tool),
+        Command::Decisions(args) => decisions::run(&args.command, &args.tool),
+        Command::Allowlists(args) => allowlists::run(&args.command, &args.tool),
+        Command::Simulation(args) => simulation::run(&args.command, &args.tool),
+        Command::Metrics(args) => metrics::run(&args.command, &args.tool),
+        Command::Support(args) => support::run(&args.command, &args.tool),
+        Command::Lapi(args) => lapi::run(&args.command, &args.tool),
+        Command::Config(args) => config::run(&args.command, &args.tool),
         Command::Version(args) => version::run(&args),
         Command::Completion(args) => completion::run(&args),
         Command::Man(args) => man::run(&args),
@@ -132,6 +204,13 @@ pub(crate) enum Output {
     Human,
     /// For programs.
     Json,
+}
+
+/// Reads a length of time, which may have days.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let nanos = engine::builtins::duration::parse_duration_with_days(text);
+    let positive = nanos.ok().and_then(|nanos| u64::try_from(nanos).ok());
+    positive.map(Duration::from_nanos).ok_or_else(|| format!("time: invalid duration {text:?}"))
 }
 
 /// Reads `k:v` and `k:v,k2:v2`.

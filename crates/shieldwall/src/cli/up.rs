@@ -1,45 +1,57 @@
-//! `shieldwall up`: watches logs and prints alerts as they happen.
+//! `shieldwall up`: watches logs, decides about attackers and serves the decisions; and what every
+//! command that watches logs needs for it.
 
 mod discover;
 
-use super::Output;
+use super::{
+    Output,
+    daemon::{Daemon, Role, Show},
+};
 use crate::{
-    config::{self, Settings, acquis as acquisition},
+    config::{self, Settings, Usual, acquis as acquisition},
     log,
     outside::World,
-    report,
-    rules::{CONFIG_DIRS, Keep, Loaded, RuleArgs, Rules},
-    run::{
-        Sink,
-        agent::{Agent, Running},
-    },
+    rules::{Keep, Loaded, RuleArgs, Rules},
+    run::agent::Running,
     terminal,
 };
 use acquis::{Checkpoints, Source};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use engine::Limits;
-use model::Alert;
 use std::{
     fs,
-    io::{self, Write},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::Duration,
 };
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
-/// Watches logs and prints alerts as they happen.
+/// Watches logs, decides about attackers and serves the decisions to bouncers.
 #[derive(Args, Debug, Default)]
 #[command(after_help = "Examples:
   shieldwall up
   shieldwall up -c /etc/crowdsec/config.yaml
   shieldwall up --hub ./hub --with crowdsecurity/linux crowdsecurity/nginx
 
-Without a configuration, the usual logs of this host are watched. SIGHUP reloads the rules.")]
+Without a configuration, the usual logs of this host are watched, and the local API listens on
+127.0.0.1:8080. Alerts are printed as they happen. SIGHUP reloads rules and profiles.")]
 pub(super) struct UpArgs {
+    #[command(flatten)]
+    pub(super) watch: WatchArgs,
+    /// Does not run the local API: alerts are printed, and sent to those whose credentials are
+    /// there.
+    #[arg(long, conflicts_with_all = ["listen", "database"])]
+    pub(super) no_api: bool,
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    /// Credentials of a local API to send alerts to; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(super) credentials: Vec<PathBuf>,
+}
+
+/// What to watch, and by which rules.
+#[derive(Args, Debug, Default)]
+pub(super) struct WatchArgs {
     /// Settings (default: /etc/shieldwall/config.yaml or /etc/crowdsec/config.yaml).
     #[arg(long, short, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -51,8 +63,8 @@ pub(super) struct UpArgs {
     /// How to write alerts; JSON is one object per line.
     #[arg(long, short, value_enum, default_value_t)]
     pub(super) output: Output,
-    /// Where positions in logs are kept (default: /var/lib/shieldwall, or below
-    /// $XDG_STATE_HOME without root).
+    /// Where positions in logs and the outbox are kept (default: /var/lib/shieldwall, or below
+    /// $XDG_STATE_HOME without root; with settings, below their data_dir).
     #[arg(long, value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
     /// The least severe messages to log: error, warn, info, debug or trace.
@@ -66,66 +78,46 @@ pub(super) struct UpArgs {
     pub(super) max_buckets: Option<usize>,
 }
 
+/// Where the local API is.
+#[derive(Args, Debug, Default)]
+pub(super) struct ServerArgs {
+    /// Where the local API listens: host:port, or the path of a unix socket.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<String>,
+    /// The database (default: what the settings say, else shieldwall.db beside the positions).
+    #[arg(long, value_name = "FILE")]
+    pub(super) database: Option<PathBuf>,
+}
+
 pub(super) fn run(args: &UpArgs) -> Result<ExitCode> {
-    let settings = settings(args)?;
-    start_log(args, settings.as_ref());
-    if let Some(settings) = settings.as_ref().filter(|settings| !settings.engine_enabled) {
-        let dir = settings.places.config_dir.display();
-        bail!("the settings in {dir} disable detection: `crowdsec_service` is absent or disabled");
-    }
-    let mut loaded = load(args, settings.as_ref())?;
-    // Where these rules come from decides what else is read there, so this is settled once.
-    let sources = sources(args, settings.as_ref())?;
-    for warning in std::mem::take(&mut loaded.warnings) {
-        warn!("{warning}");
-    }
-    let rules = loaded.compile_and_tell(Keep::Read);
-    let running = running(&rules, settings.as_ref());
-    info!(program = %rules.program.describe(), sources = sources.len(), "starting");
-    let checkpoints = checkpoints(args.state.as_deref())?;
-    let limits = Limits::default();
-    let mut printer = Printer { output: args.output, color: terminal::stdout_color() };
-    let agent = Agent {
-        rules: running,
-        sources,
-        checkpoints,
-        limits: Limits { buckets: args.max_buckets.unwrap_or(limits.buckets), ..limits },
-        status_every: Duration::from_secs(args.status.max(1)),
-        sink: &mut printer,
-        reload: &mut || reload(args),
+    let daemon = Daemon {
+        watch: &args.watch,
+        role: if args.no_api { Role::Watch } else { Role::Both },
+        listen: args.server.listen.as_deref(),
+        database: args.server.database.as_deref(),
+        credentials: &args.credentials,
+        show: Show::Printed(args.watch.output),
     };
-    agent.run()?;
-    Ok(ExitCode::SUCCESS)
+    daemon.run()
 }
 
 /// The settings in force; `None` when there are none and everything is found out.
-pub(super) fn settings(args: &UpArgs) -> Result<Option<Settings>> {
-    if let Some(path) = &args.config {
-        return read_settings(path).map(Some);
-    }
-    if let Some(dir) = &args.rules.rules {
+pub(super) fn settings(args: &WatchArgs) -> Result<Option<Settings>> {
+    if let (None, Some(dir)) = (&args.config, &args.rules.rules) {
         let config = dir.join("config.yaml");
         if config.is_file() {
             return read_settings(&config).map(Some);
         }
         return Ok(Some(Settings::in_dir(dir)));
     }
-    if let Some(path) = std::env::var_os("SHIELDWALL_CONFIG").filter(|path| !path.is_empty()) {
-        return read_settings(Path::new(&path)).map(Some);
+    match config::usual(args.config.as_deref()) {
+        Usual::File(path) => read_settings(&path).map(Some),
+        Usual::Directory(dir) => Ok(Some(Settings::in_dir(&dir))),
+        Usual::Nothing => Ok(None),
     }
-    for dir in CONFIG_DIRS.map(Path::new) {
-        let config = dir.join("config.yaml");
-        if config.is_file() {
-            return read_settings(&config).map(Some);
-        }
-        if dir.is_dir() {
-            return Ok(Some(Settings::in_dir(dir)));
-        }
-    }
-    Ok(None)
 }
 
-fn read_settings(path: &Path) -> Result<Settings> {
+pub(super) fn read_settings(path: &Path) -> Result<Settings> {
     let read = config::load(path)?;
     terminal::diagnostics(&read.diagnostics, &read.sources);
     if read.diagnostics.has_errors() {
@@ -134,13 +126,13 @@ fn read_settings(path: &Path) -> Result<Settings> {
     Ok(read.settings)
 }
 
-fn start_log(args: &UpArgs, settings: Option<&Settings>) {
+pub(super) fn start_log(args: &WatchArgs, settings: Option<&Settings>) {
     let level = args.log_level.as_deref();
     let level = level.or_else(|| settings.map(|settings| settings.log_level.as_str()));
     log::start(level.unwrap_or("info"), settings.is_some_and(|settings| settings.log_json));
 }
 
-fn load(args: &UpArgs, settings: Option<&Settings>) -> Result<Loaded> {
+pub(super) fn load(args: &WatchArgs, settings: Option<&Settings>) -> Result<Loaded> {
     let loaded = match settings {
         Some(settings) => args.rules.load_settings(settings)?,
         None if args.rules.hub.is_some() => args.rules.load()?,
@@ -157,7 +149,7 @@ fn load(args: &UpArgs, settings: Option<&Settings>) -> Result<Loaded> {
 }
 
 /// Everything to read.
-fn sources(args: &UpArgs, settings: Option<&Settings>) -> Result<Vec<Source>> {
+pub(super) fn sources(args: &WatchArgs, settings: Option<&Settings>) -> Result<Vec<Source>> {
     let mut warnings = Vec::new();
     let files = if args.acquis.is_empty() {
         let named = settings.map(|settings| settings.acquisition.as_slice()).unwrap_or_default();
@@ -192,13 +184,13 @@ fn sources(args: &UpArgs, settings: Option<&Settings>) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-fn running(rules: &Rules, settings: Option<&Settings>) -> Running {
+pub(super) fn running(rules: &Rules, settings: Option<&Settings>) -> Running {
     let dns = settings.map(|settings| settings.dns).unwrap_or_default();
     Running { program: Arc::clone(&rules.program), outside: Arc::new(World::for_rules(rules, dns)) }
 }
 
 /// Compiles the rules anew. Mistakes keep the old ones: a rule that is broken now was not before.
-fn reload(args: &UpArgs) -> Option<Running> {
+pub(super) fn reload(args: &WatchArgs) -> Option<Running> {
     let attempt = || -> Result<Running> {
         let settings = settings(args)?;
         let loaded = load(args, settings.as_ref())?;
@@ -215,16 +207,12 @@ fn reload(args: &UpArgs) -> Option<Running> {
 
 /// Opens the positions of the last run. Where nobody named a directory and the usual one cannot be
 /// used, positions end with the process.
-fn checkpoints(state: Option<&Path>) -> Result<Checkpoints> {
-    let (dir, named) = match state {
-        Some(dir) => (Some(dir.to_path_buf()), true),
-        None => (usual_state_dir(), false),
-    };
+pub(super) fn checkpoints(dir: Option<&Path>, named: bool) -> Result<Checkpoints> {
     let Some(dir) = dir else {
         warn!("no directory to keep positions in; name one with --state DIR");
         return Ok(Checkpoints::in_memory());
     };
-    let opened = fs::create_dir_all(&dir)
+    let opened = fs::create_dir_all(dir)
         .with_context(|| format!("making {}", dir.display()))
         .and_then(|()| Ok(Checkpoints::open(&dir.join("positions.json"))?));
     match opened {
@@ -234,34 +222,5 @@ fn checkpoints(state: Option<&Path>) -> Result<Checkpoints> {
             Ok(Checkpoints::in_memory())
         }
         opened => opened,
-    }
-}
-
-fn usual_state_dir() -> Option<PathBuf> {
-    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    if is_root {
-        return Some(PathBuf::from("/var/lib/shieldwall"));
-    }
-    let path = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
-    let state = path("XDG_STATE_HOME").or_else(|| Some(path("HOME")?.join(".local/state")));
-    Some(state?.join("shieldwall"))
-}
-
-/// Prints alerts, each at once.
-pub(super) struct Printer {
-    pub(super) output: Output,
-    pub(super) color: bool,
-}
-
-impl Sink for Printer {
-    fn alert(&mut self, alert: &Alert) -> io::Result<()> {
-        let mut text = match self.output {
-            Output::Human => report::human(alert, self.color),
-            Output::Json => serde_json::to_string(&report::WireAlert::new(alert))?,
-        };
-        text.push('\n');
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()
     }
 }

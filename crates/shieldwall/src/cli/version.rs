@@ -19,6 +19,18 @@ pub(super) fn run(_args: &VersionArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints the version as the incumbent's tool does: a name and a value on each line.
+pub(super) fn print_for_tools() -> Result<()> {
+    let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
+    writeln!(
+        io::stdout().lock(),
+        "version: v{VERSION}-shieldwall\nPlatform: {system}/{machine}\n\
+         User-Agent: crowdsec/v{VERSION}-shieldwall\nConstraint_parser: >= 1.0, <= 3.0\n\
+         Constraint_scenario: >= 1.0, <= 3.0\nConstraint_api: v1\nConstraint_acquis: >= 1.0, < 2.0"
+    )?;
+    Ok(())
+}
+
 /// Prints the version under a name.
 pub(super) fn print(name: &str) -> Result<()> {
     let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);

@@ -4,15 +4,33 @@
 //! read. Both are spanned YAML read against a list of keys, so that a misspelt key is shown in its
 //! place with the nearest right one. Nothing but this module reads the environment.
 //!
-//! Reading order: [`raw`] (text, environment, known keys), [`settings`], [`acquis`], [`codes`].
+//! Reading order: [`raw`] (text, environment, known keys), [`settings`] with [`keys`], [`database`],
+//! [`server`] and [`client`]; [`credentials`], [`state`] (what counts where
+//! nobody names anything), [`acquis`], [`codes`].
 
 mod raw;
 
 mod settings;
 
+mod keys;
+
+mod database;
+
+mod server;
+
+mod client;
+
+mod credentials;
+
+mod state;
+
 pub(crate) mod acquis;
 
 pub(crate) mod codes;
 
-pub(crate) use raw::Desk;
+pub(crate) use client::Client;
+pub(crate) use credentials::{Credentials, Proof, Secret, address as credentials_address};
+pub(crate) use raw::{Desk, value as raw_value};
+pub(crate) use server::{Server, Verification, token_secret};
 pub(crate) use settings::{DATA_DIR, DnsSettings, Read, Settings, load};
+pub(crate) use state::{CONFIG_DIRS, Usual, state_dir, usual, usual_state_dir};

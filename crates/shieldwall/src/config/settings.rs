@@ -3,7 +3,13 @@
 //! COMPAT(crowdsec): every key the incumbent knows is accepted, also where the part it belongs to
 //! is not here yet, so that an installed `config.yaml` works as it is. Unknown keys are reported.
 
-use super::raw::{Desk, value};
+use super::{
+    client::{self, Client},
+    database::{self, Database},
+    keys::KEYS,
+    raw::{Desk, value},
+    server::{self, Server},
+};
 use crate::hub::installed::{Places, with_suffix};
 use anyhow::{Context as _, Result, bail};
 use std::{
@@ -25,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) places: Places,
     /// Where data files are.
     pub(crate) data_dir: Option<PathBuf>,
+    /// Where this program keeps what it must remember besides the database.
+    pub(crate) state_dir: Option<PathBuf>,
     /// Files that say what to read.
     pub(crate) acquisition: Vec<PathBuf>,
     /// A directory of more such files.
@@ -39,6 +47,14 @@ pub(crate) struct Settings {
     pub(crate) log_json: bool,
     /// Whether detection runs at all.
     pub(crate) engine_enabled: bool,
+    /// Where what is to be kept is kept.
+    pub(crate) database: Database,
+    /// The local API; `None` where it is not to run here.
+    pub(crate) server: Option<Server>,
+    /// Where alerts go.
+    pub(crate) client: Client,
+    /// The form of tools' output where the command line names none.
+    pub(crate) tool_output: Option<String>,
 }
 
 /// How answers about names are remembered.
@@ -67,6 +83,7 @@ impl Settings {
         Self {
             places: Places::in_dir(dir),
             data_dir: data,
+            state_dir: None,
             acquisition: Some(acquisition).filter(|path| path.is_file()).into_iter().collect(),
             acquisition_dir: Some(acquisition_dir).filter(|dir| dir.is_dir()),
             context_length: CONTEXT_LENGTH,
@@ -74,6 +91,10 @@ impl Settings {
             log_level: "info".to_owned(),
             log_json: false,
             engine_enabled: true,
+            database: Database::default(),
+            server: Some(Server::in_dir(dir)),
+            client: Client::in_dir(dir),
+            tool_output: None,
         }
     }
 }
@@ -82,6 +103,8 @@ impl Settings {
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) settings: Settings,
+    /// The text, amended.
+    pub(crate) tree: Yaml,
     pub(crate) diagnostics: Diagnostics,
     pub(crate) sources: Sources,
 }
@@ -104,7 +127,7 @@ pub(crate) fn load(path: &Path) -> Result<Read> {
     };
     let settings =
         settings(&tree, dir, &mut desk).with_context(|| format!("reading {}", path.display()))?;
-    Ok(Read { settings, diagnostics: desk.diagnostics, sources: desk.sources })
+    Ok(Read { settings, tree, diagnostics: desk.diagnostics, sources: desk.sources })
 }
 
 fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
@@ -143,6 +166,7 @@ fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
         size: size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usual.size),
     };
     let enabled = desk.flag(tree, "crowdsec_service.enable").unwrap_or(true);
+    let data_database = data_dir.join("crowdsec.db");
     Ok(Settings {
         places: Places {
             hub_dir,
@@ -152,6 +176,7 @@ fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
             context,
             config_dir,
         },
+        state_dir: Some(data_dir.join("shieldwall")),
         data_dir: Some(data_dir),
         acquisition: path(desk, "crowdsec_service.acquisition_path").into_iter().collect(),
         acquisition_dir: path(desk, "crowdsec_service.acquisition_dir"),
@@ -160,114 +185,12 @@ fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
         log_level: desk.text(tree, "common.log_level").unwrap_or("info").to_owned(),
         log_json: desk.text(tree, "common.log_format") == Some("json"),
         engine_enabled: enabled && value(tree, "crowdsec_service").is_some(),
+        database: database::read(tree, data_database, desk),
+        server: server::read(tree, dir, desk),
+        client: client::read(tree, desk),
+        tool_output: desk.text(tree, "cscli.output").map(str::to_owned),
     })
 }
-
-/// Every key of `config.yaml`.
-const KEYS: &[&str] = &[
-    "common.daemonize",
-    "common.pid_dir",
-    "common.working_dir",
-    "common.log_media",
-    "common.log_level",
-    "common.log_dir",
-    "common.log_format",
-    "common.log_max_size",
-    "common.log_max_files",
-    "common.log_max_age",
-    "common.compress_logs",
-    "common.force_color_logs",
-    "config_paths.config_dir",
-    "config_paths.data_dir",
-    "config_paths.simulation_path",
-    "config_paths.hub_dir",
-    "config_paths.index_path",
-    "config_paths.notification_dir",
-    "config_paths.plugin_dir",
-    "config_paths.pattern_dir",
-    "crowdsec_service.enable",
-    "crowdsec_service.acquisition_path",
-    "crowdsec_service.acquisition_dir",
-    "crowdsec_service.parser_routines",
-    "crowdsec_service.buckets_routines",
-    "crowdsec_service.output_routines",
-    "crowdsec_service.console_context_path",
-    "crowdsec_service.console_context_value_length",
-    "crowdsec_service.state_input_file",
-    "crowdsec_service.state_output_dir",
-    "crowdsec_service.dns_cache.ttl",
-    "crowdsec_service.dns_cache.negative_ttl",
-    "crowdsec_service.dns_cache.size",
-    "cscli.output",
-    "cscli.color",
-    "cscli.hub_branch",
-    "cscli.hub_with_content",
-    "cscli.__hub_url_template__",
-    "cscli.prometheus_uri",
-    "db_config.type",
-    "db_config.db_path",
-    "db_config.user",
-    "db_config.password",
-    "db_config.db_name",
-    "db_config.host",
-    "db_config.port",
-    "db_config.sslmode",
-    "db_config.ssl_ca_cert",
-    "db_config.ssl_client_cert",
-    "db_config.ssl_client_key",
-    "db_config.max_open_conns",
-    "db_config.use_wal",
-    "db_config.decision_bulk_size",
-    "db_config.log_level",
-    "db_config.flush.max_items",
-    "db_config.flush.max_age",
-    "db_config.flush.metrics_max_age",
-    "db_config.flush.bouncers_autodelete.*",
-    "db_config.flush.agents_autodelete.*",
-    "plugin_config.user",
-    "plugin_config.group",
-    "api.client.credentials_path",
-    "api.client.insecure_skip_verify",
-    "api.client.unregister_on_exit",
-    "api.server.enable",
-    "api.server.listen_uri",
-    "api.server.listen_socket",
-    "api.server.profiles_path",
-    "api.server.console_path",
-    "api.server.online_client.credentials_path",
-    "api.server.online_client.sharing",
-    "api.server.online_client.pull.community",
-    "api.server.online_client.pull.blocklists",
-    "api.server.log_level",
-    "api.server.papi_log_level",
-    "api.server.trusted_ips",
-    "api.server.use_forwarded_for_headers",
-    "api.server.trusted_proxies",
-    "api.server.tls.cert_file",
-    "api.server.tls.key_file",
-    "api.server.tls.ca_cert_path",
-    "api.server.tls.client_verification",
-    "api.server.tls.server_name",
-    "api.server.tls.agents_allowed_ou",
-    "api.server.tls.bouncers_allowed_ou",
-    "api.server.tls.crl_path",
-    "api.server.tls.cache_expiration",
-    "api.server.disable_remote_lapi_registration",
-    "api.server.disable_usage_metrics_export",
-    "api.server.capi_whitelists_path",
-    "api.server.auto_registration.enabled",
-    "api.server.auto_registration.token",
-    "api.server.auto_registration.allowed_ranges",
-    "api.cti.enabled",
-    "api.cti.key",
-    "api.cti.cache_timeout",
-    "api.cti.cache_size",
-    "api.cti.log_level",
-    "prometheus.enabled",
-    "prometheus.level",
-    "prometheus.listen_addr",
-    "prometheus.listen_port",
-];
 
 #[cfg(test)]
 mod tests {

@@ -152,7 +152,8 @@ impl Agent<'_> {
     }
 }
 
-fn spawn<'scope, T: Send + 'scope>(
+/// Starts a thread with a name.
+pub(crate) fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     name: &str,
     work: impl FnOnce() -> T + Send + 'scope,

@@ -1,11 +1,18 @@
 //! Threads: who owns what while lines become alerts.
 //!
 //! [`replay`] reads logs once, on as many cores as there are, in the order of the lines. [`agent`]
-//! follows live sources until told to stop.
+//! follows live sources until told to stop. [`outbox`] keeps alerts until they are where they belong,
+//! [`heartbeat`] says that the agent is alive, [`serve`] runs the local API.
 
 pub(crate) mod replay;
 
 pub(crate) mod agent;
+
+pub(crate) mod outbox;
+
+pub(crate) mod heartbeat;
+
+pub(crate) mod serve;
 
 use model::Alert;
 use std::io;
@@ -14,4 +21,9 @@ use std::io;
 pub(crate) trait Sink: Send {
     /// Takes one. An error ends the run: its alerts would go nowhere.
     fn alert(&mut self, alert: &Alert) -> io::Result<()>;
+
+    /// Nothing follows for the moment: what was taken is to be brought to safety.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

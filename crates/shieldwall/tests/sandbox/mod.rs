@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod http;
+
+pub(crate) mod running;
+
 use serde_json::Value;
 use std::{
     fs,

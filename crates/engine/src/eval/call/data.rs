@@ -52,17 +52,32 @@ impl Cx<'_> {
                 Ok(self.literal(&found))
             }
             F::SetInStash => self.set_in_stash(args),
-            // Without a database there are no decisions (spec §6.7).
             F::GetDecisionsCount | F::GetDecisionsSinceCount | F::GetActiveDecisionsCount => {
-                args.str(0, self)?;
-                Ok(Value::Int(0))
+                self.decisions_count(args)
             }
             F::GetActiveDecisionsTimeLeft => {
-                args.str(0, self)?;
-                Ok(Value::Duration(0))
+                let left = self.outside.history().active_time_left(args.str(0, self)?);
+                let left = checked_history(args, left)?;
+                Ok(Value::Duration(i64::try_from(left.as_nanos()).unwrap_or(i64::MAX)))
             }
             _ => Err(args.misused()),
         }
+    }
+
+    /// How many decisions there were. Where no profile is evaluated there are none (spec §6.7).
+    fn decisions_count(&self, args: &Args<'_>) -> Eval<Value> {
+        let (value, history) = (args.str(0, self)?, self.outside.history());
+        let count = match args.function {
+            F::GetDecisionsSinceCount => {
+                let span = duration::parse_duration_with_days(args.str(1, self)?)
+                    .map_err(|error| args.failed(&error))?;
+                history.decisions_since(value, self.now.plus_nanos(span.saturating_neg()))
+            }
+            F::GetActiveDecisionsCount => history.active_decisions(value),
+            _ => history.decisions(value),
+        };
+        let count = checked_history(args, count)?;
+        Ok(Value::Int(i64::try_from(count).unwrap_or(i64::MAX)))
     }
 
     fn set_in_stash(&mut self, args: &Args<'_>) -> Eval<Value> {
@@ -83,4 +98,9 @@ impl Cx<'_> {
         }
         Ok(Value::Nil)
     }
+}
+
+/// What the store answered, or why it could not.
+fn checked_history<T>(args: &Args<'_>, answer: Result<T, String>) -> Eval<T> {
+    answer.map_err(|error| args.failed(&error))
 }

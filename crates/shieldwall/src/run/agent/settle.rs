@@ -54,7 +54,16 @@ impl<'a> Settling<'a> {
 
     /// Runs until the engine has ended, or nobody takes alerts any more: an error.
     pub(super) fn run(mut self) -> io::Result<()> {
-        while let Ok(settle) = self.inbox.recv() {
+        loop {
+            let settle = match self.inbox.try_recv() {
+                Ok(settle) => settle,
+                Err(_empty_or_ended) => {
+                    // Between bursts, so that one write to the disk serves many alerts.
+                    self.sink.flush()?;
+                    let Ok(settle) = self.inbox.recv() else { return Ok(()) };
+                    settle
+                }
+            };
             match settle {
                 Settle::Overflow(overflow) => self.settle(*overflow)?,
                 Settle::Reload(generation, rules) => {
@@ -63,11 +72,11 @@ impl<'a> Settling<'a> {
                     self.rules = rules;
                 }
                 Settle::Ask => {
+                    self.sink.flush()?;
                     let _engine_ended = self.back.send(Control::Settled);
                 }
             }
         }
-        Ok(())
     }
 
     fn settle(&mut self, overflow: Overflow) -> io::Result<()> {

@@ -1,0 +1,148 @@
+//! Bouncers: a key may be shared, and each address that uses it has a row and a place in the
+//! stream of its own.
+
+use axum::http::header;
+use store::{Bouncer, BouncerAuth, BouncerChange, NewBouncer};
+
+use super::{Caller, certificate, key, split_user_agent};
+use crate::{Refusal, Service, call::Call};
+
+/// More hosts than this do not share one key; somebody who has it is making up addresses.
+const MOST_PER_KEY: usize = 4096;
+
+/// The bouncer that calls. For HEAD: only whether its key is good; nothing is written.
+pub(super) async fn find(service: &Service, call: &Call) -> Result<Caller, Refusal> {
+    // COMPAT(crowdsec): who shows a certificate is judged by it alone, whatever key comes along.
+    if let Some(shown) = &call.peer.certificate {
+        let allowed = &service.rules().bouncers_allowed_ou;
+        let name = certificate::common_name(shown, allowed, service.now())
+            .map_err(|reason| refused(call, &reason))?;
+        if call.is_head() {
+            return Ok(Caller::KeyHolder);
+        }
+        let bouncer = by_certificate(service, call, &name).await?;
+        return described(service, call, bouncer).await;
+    }
+    let key = call.header(key::HEADER).filter(|key| !key.is_empty());
+    let hash = key::hash(key.ok_or_else(|| refused(call, "no key"))?);
+    let rows = rows(service, &hash).await?;
+    if call.is_head() {
+        let any = rows.iter().any(|row| row.auth == BouncerAuth::ApiKey);
+        return if any { Ok(Caller::KeyHolder) } else { Err(refused(call, "unknown key")) };
+    }
+    let bouncer = by_key(service, call, &hash, rows).await?;
+    described(service, call, bouncer).await
+}
+
+fn refused(call: &Call, reason: &str) -> Refusal {
+    tracing::info!(client = %call.peer.ip, reason, "a bouncer was refused");
+    Refusal::forbidden()
+}
+
+/// The rows a key may use.
+async fn rows(service: &Service, hash: &str) -> Result<Vec<Bouncer>, Refusal> {
+    let rows = service.store().bouncers_with_key(hash).await;
+    let mut rows = rows.map_err(|error| Refusal::store(&error, "unable to query"))?;
+    rows.retain(|row| !row.revoked && key::same(&row.key_hash, hash));
+    Ok(rows)
+}
+
+async fn by_key(
+    service: &Service,
+    call: &Call,
+    hash: &str,
+    rows: Vec<Bouncer>,
+) -> Result<Bouncer, Refusal> {
+    let ip = call.peer.ip.to_string();
+    if let Some(row) = rows.iter().find(|row| row.ip == ip) {
+        if row.auth != BouncerAuth::ApiKey {
+            return Err(refused(call, "the bouncer has a certificate, not a key"));
+        }
+        return Ok(row.clone());
+    }
+    let mut keyed: Vec<Bouncer> =
+        rows.into_iter().filter(|row| row.auth == BouncerAuth::ApiKey).collect();
+    let Some(first) = keyed.first() else { return Err(refused(call, "unknown key")) };
+    if keyed.len() == 1 && first.ip.is_empty() {
+        // The first host to use the key; `described` writes its address down.
+        return Ok(keyed.swap_remove(0));
+    }
+    if keyed.len() >= MOST_PER_KEY {
+        return Err(refused(call, "too many hosts share the key"));
+    }
+    let base = first.name.split('@').next().unwrap_or(&first.name);
+    let new = NewBouncer {
+        name: format!("{base}@{ip}"),
+        key_hash: hash.to_owned(),
+        ip: ip.clone(),
+        auth: BouncerAuth::ApiKey,
+        auto_created: true,
+        kind: first.kind.clone(),
+        version: first.version.clone(),
+    };
+    match service.store().add_bouncer(new, service.now()).await {
+        Ok(row) => Ok(row),
+        // Another request of the same host was faster.
+        Err(store::Error::Exists { .. }) => rows_now(service, call, hash, &ip).await,
+        Err(error) => Err(Refusal::store(&error, "unable to insert bulk")),
+    }
+}
+
+async fn rows_now(
+    service: &Service,
+    call: &Call,
+    hash: &str,
+    ip: &str,
+) -> Result<Bouncer, Refusal> {
+    let rows = rows(service, hash).await?;
+    rows.into_iter()
+        .find(|row| row.ip == ip)
+        .ok_or_else(|| refused(call, "another key's bouncer has this name"))
+}
+
+async fn by_certificate(service: &Service, call: &Call, cn: &str) -> Result<Bouncer, Refusal> {
+    let ip = call.peer.ip.to_string();
+    let name = format!("{cn}@{ip}");
+    let found = service.store().bouncer(&name).await;
+    if let Some(row) = found.map_err(|error| Refusal::store(&error, "unable to query"))? {
+        if row.auth != BouncerAuth::Tls || row.revoked {
+            return Err(refused(call, "the bouncer of this name has a key, not a certificate"));
+        }
+        return Ok(row);
+    }
+    // Nobody knows this key, so that the row cannot be used with one.
+    let unknown = key::generate().map_err(|_| Refusal::internal("no randomness"))?;
+    let new = NewBouncer {
+        name,
+        key_hash: key::hash(&unknown),
+        ip,
+        auth: BouncerAuth::Tls,
+        auto_created: true,
+        ..NewBouncer::default()
+    };
+    let added = service.store().add_bouncer(new, service.now()).await;
+    added.map_err(|error| Refusal::store(&error, "unable to insert bulk"))
+}
+
+/// Writes down what the request says of the bouncer, if that is news.
+async fn described(service: &Service, call: &Call, mut row: Bouncer) -> Result<Caller, Refusal> {
+    let agent: String =
+        call.header(header::USER_AGENT.as_str()).unwrap_or_default().chars().take(255).collect();
+    let (kind, version) = split_user_agent(&agent).unwrap_or((&agent, "N/A"));
+    let ip = call.peer.ip.to_string();
+    let news = |old: &str, new: &str| (old != new).then(|| new.to_owned());
+    let change = BouncerChange {
+        ip: news(&row.ip, &ip),
+        kind: news(&row.kind, kind),
+        version: news(&row.version, version),
+        ..BouncerChange::default()
+    };
+    if change.ip.is_some() || change.kind.is_some() || change.version.is_some() {
+        row.ip = ip;
+        kind.clone_into(&mut row.kind);
+        version.clone_into(&mut row.version);
+        let changed = service.store().change_bouncer(row.id, change, service.now()).await;
+        changed.map_err(|error| Refusal::store(&error, "unable to query"))?;
+    }
+    Ok(Caller::Bouncer(Box::new(row)))
+}

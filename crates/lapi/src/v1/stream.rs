@@ -1,0 +1,167 @@
+//! The decision stream: what a bouncer must add and remove since it last asked.
+//!
+//! The answer is written page by page in constant memory. The bouncer's place in the stream moves
+//! after the last page was taken by the connection, and the answer ends after that: a caller that
+//! hangs up half-way gets the same again, and one that read to the end never does.
+
+use api::{Decision, duration};
+use axum::{
+    body::Body,
+    http::{HeaderValue, Response, header},
+};
+use bytes::Bytes;
+use model::Timestamp;
+use store::{Bouncer, BouncerChange, Dedup, From, Stream};
+
+use super::filter;
+use crate::{Refusal, Service, call::Call};
+
+/// An empty answer is written down this often at most: it moves the bouncer's place nowhere.
+const NOTE_EVERY: i64 = 60 * 1_000_000_000;
+
+/// `GET /decisions/stream`
+pub(crate) fn answer(
+    service: &Service,
+    bouncer: Bouncer,
+    call: &Call,
+) -> Result<Response<Body>, Refusal> {
+    let now = service.now();
+    let filter = filter::stream(&call.query)?;
+    let dedup = if call.query("dedup") == Some("false") { Dedup::Off } else { Dedup::Longest };
+    let from = match bouncer.cursor {
+        Some(cursor) if call.query("startup") != Some("true") => From::After(cursor),
+        _ => From::Startup,
+    };
+    let stream = service.store().stream(from, filter, dedup, now);
+    let stream = stream.map_err(|error| Refusal::store(&error, "unable to query"))?;
+    let answer =
+        Answer { service: service.clone(), bouncer, stream, now, step: Step::New, is_empty: true };
+    let body = futures_util::stream::unfold(answer, |mut answer| async move {
+        let chunk = answer.next().await?;
+        Some((chunk, answer))
+    });
+    let mut response = Response::new(Body::from_stream(body));
+    let plain = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    Ok(response)
+}
+
+struct Answer {
+    service: Service,
+    bouncer: Bouncer,
+    stream: Stream,
+    now: Timestamp,
+    step: Step,
+    is_empty: bool,
+}
+
+/// How far the answer is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    New,
+    MoreNew,
+    Deleted,
+    MoreDeleted,
+    Move,
+    End,
+}
+
+impl Answer {
+    /// The next piece. An error breaks the answer off, which no client takes for whole.
+    async fn next(&mut self) -> Option<std::io::Result<Bytes>> {
+        // Between two pieces others get their turn, however fast the reader is.
+        tokio::task::yield_now().await;
+        match self.step {
+            Step::New | Step::MoreNew => Some(Ok(self.next_new())),
+            Step::Deleted | Step::MoreDeleted => {
+                let page = self.stream.next_deleted().await;
+                let chunk = page.map(|page| self.next_deleted(page));
+                Some(self.broken_off(chunk))
+            }
+            Step::Move => {
+                self.step = Step::End;
+                let moved = self.move_cursor().await;
+                // Nothing is left to say; only trouble is.
+                moved.err().map(|error| self.broken_off(Err(error)))
+            }
+            Step::End => None,
+        }
+    }
+
+    fn broken_off(&mut self, result: Result<Bytes, store::Error>) -> std::io::Result<Bytes> {
+        result.map_err(|error| {
+            self.step = Step::End;
+            tracing::error!(%error, bouncer = self.bouncer.name, "a decision stream broke off");
+            std::io::Error::other("the store refused")
+        })
+    }
+
+    fn next_new(&mut self) -> Bytes {
+        let before: &[u8] = if self.step == Step::New { b"{\"new\": [" } else { b"" };
+        let Some(page) = self.stream.next_new() else {
+            self.step = Step::Deleted;
+            return Bytes::from([before, b"], \"deleted\": ["].concat());
+        };
+        let is_first = self.step == Step::New || self.is_empty;
+        self.step = Step::MoreNew;
+        let remaining = |nanos| duration::remaining(nanos);
+        self.write(before, is_first, &page, remaining)
+    }
+
+    fn next_deleted(&mut self, page: Option<Vec<model::Decision>>) -> Bytes {
+        let Some(page) = page else {
+            self.step = Step::Move;
+            return Bytes::from_static(b"]}");
+        };
+        let is_first = self.step == Step::Deleted;
+        if !page.is_empty() {
+            self.step = Step::MoreDeleted;
+        }
+        self.write(b"", is_first, &page, duration::rounded)
+    }
+
+    fn write(
+        &mut self,
+        before: &[u8],
+        is_first: bool,
+        page: &[model::Decision],
+        text: impl Fn(i64) -> String,
+    ) -> Bytes {
+        let mut out = Vec::with_capacity(page.len().saturating_mul(220).saturating_add(64));
+        out.extend_from_slice(before);
+        for (at, decision) in page.iter().enumerate() {
+            if !(is_first && at == 0) {
+                out.push(b',');
+            }
+            out.extend_from_slice(&api::text::to_json(&streamed(decision, self.now, &text)));
+            self.is_empty = false;
+        }
+        Bytes::from(out)
+    }
+
+    async fn move_cursor(&self) -> Result<(), store::Error> {
+        let is_noted = self.bouncer.cursor.is_some()
+            && self.bouncer.last_pull.is_some_and(|last| self.now.nanos_since(last) < NOTE_EVERY);
+        if self.is_empty && is_noted {
+            return Ok(());
+        }
+        let change = BouncerChange {
+            cursor: Some(self.stream.cursor()),
+            last_pull: Some(self.now),
+            ..BouncerChange::default()
+        };
+        self.service.store().change_bouncer(self.bouncer.id, change, self.now).await
+    }
+}
+
+/// A decision as the stream and the feed tell it.
+pub(super) fn streamed(
+    decision: &model::Decision,
+    now: Timestamp,
+    text: impl Fn(i64) -> String,
+) -> Decision {
+    Decision {
+        uuid: decision.uuid.map(|uuid| uuid.to_string()),
+        ..Decision::from_model(decision, text(decision.until.nanos_since(now)))
+    }
+}

@@ -1,0 +1,56 @@
+//! Rows of the table of decisions, as decisions and as entries of the index.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use model::{Decision, DecisionId, Scope, Timestamp, Uuid};
+use rusqlite::Row;
+
+use crate::{Seq, time};
+
+/// The columns `entry` reads, of a table named `d`.
+pub(crate) const DECISION: &str = "d.id, d.uuid, d.origin, d.scenario, d.type, d.scope, d.value, \
+    d.until, d.simulated, d.ip_size, d.change_seq";
+
+/// A decision on its way into the index.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) decision: Decision,
+    /// What it covers, for scopes `Ip` and `Range`.
+    pub(crate) net: Option<IpNet>,
+    pub(crate) seq: Seq,
+}
+
+/// Reads one row.
+pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let text = |column: usize| -> rusqlite::Result<Arc<str>> {
+        Ok(Arc::from(row.get_ref(column)?.as_str().unwrap_or_default()))
+    };
+    let value: String = row.get(6)?;
+    let until = row.get_ref(7)?.as_str().ok().and_then(time::from_text);
+    let size: Option<i64> = row.get(9)?;
+    // The text is trusted over the integers: hand-written rows often lack those.
+    let scope = Scope::from_name(row.get_ref(5)?.as_str().unwrap_or_default());
+    let is_net = size.is_some_and(|size| size != 0) || matches!(scope, Scope::Ip | Scope::Range);
+    let net = if is_net { model::parse_target(&value).ok() } else { None };
+    let seq: Option<i64> = row.get(10)?;
+    let decision = Decision {
+        id: DecisionId(row.get(0)?),
+        uuid: row.get_ref(1)?.as_str().ok().and_then(Uuid::parse),
+        origin: text(2)?,
+        scenario: text(3)?,
+        remediation: text(4)?,
+        scope,
+        value,
+        // A row without an end never held.
+        until: until.unwrap_or(Timestamp::MIN),
+        simulated: row.get(8)?,
+    };
+    let seq = Seq(seq.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0));
+    Ok(Entry { decision, net, seq })
+}
+
+/// Reads one row, for answers.
+pub(crate) fn decision(row: &Row<'_>) -> rusqlite::Result<Decision> {
+    entry(row).map(|entry| entry.decision)
+}
