@@ -578,20 +578,21 @@ impl Snapshot {
     /// All pairs of a map of texts, sorted by key.
     #[must_use]
     pub fn pairs<'a>(&'a self, space: Space, pool: &'a Pool) -> Vec<(&'a str, &'a str)> {
+        let mut fields: Vec<(FieldId, &str)> =
+            self.fields(pool).filter(|(field, _)| pool.field_name(*field).0 == space).collect();
+        // Sorting by key is sorting by rank, and comparing numbers is quick.
+        fields.sort_unstable_by_key(|(field, _)| pool.rank(*field));
+        fields.dedup_by_key(|(field, _)| *field);
         let mut pairs: Vec<(&str, &str)> =
-            self.fields(pool)
-                .filter_map(|(field, text)| {
-                    let (of, key) = pool.field_name(field);
-                    (of == space).then_some((key, text))
-                })
-                .chain(
-                    self.rest.iter().flat_map(|rest| &rest.extra).filter_map(|(of, key, value)| {
-                        (*of == space).then_some((&**key, &**value))
-                    }),
-                )
-                .collect();
-        pairs.sort_unstable();
-        pairs.dedup_by(|later, first| later.0 == first.0);
+            fields.into_iter().map(|(field, text)| (pool.field_name(field).1, text)).collect();
+        let extra = self.rest.iter().flat_map(|rest| &rest.extra);
+        let n_fields = pairs.len();
+        pairs.extend(
+            extra.filter(|(of, ..)| *of == space).map(|(_, key, value)| (&**key, &**value)),
+        );
+        if pairs.len() > n_fields {
+            pairs.sort_unstable();
+        }
         pairs
     }
 

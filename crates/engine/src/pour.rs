@@ -114,7 +114,7 @@ pub(crate) fn match_scenarios(
     let select = &program.scenario_select;
     let base = select.push(cx);
     let mut matched = Matched::default();
-    let mut event: Option<Arc<Snapshot>> = None;
+    let mut event: Option<Kept> = None;
     for word in 0..select.words() {
         let all = u64::MAX >> (64 - (program.scenarios.len() - word * 64).min(64));
         let candidates = |cx: &Cx<'_>| match ask {
@@ -161,13 +161,19 @@ pub(crate) struct Matched {
     pub(crate) undated: bool,
 }
 
+/// What all pours of one event share.
+struct Kept {
+    event: Arc<Snapshot>,
+    at: Option<Time>,
+}
+
 fn prepare(
     program: &Program,
     id: ScenarioId,
     scenario: &Scenario,
     cx: &mut Cx<'_>,
     pours: &mut Pours,
-    event: &mut Option<Arc<Snapshot>>,
+    kept: &mut Option<Kept>,
 ) -> Result<bool, crate::value::EvalError> {
     cx.begin_rule();
     if !cx.test(&scenario.filter)? {
@@ -194,23 +200,23 @@ fn prepare(
         Some(expr) if !is_trigger => cx.test(expr).unwrap_or(false),
         _ => false,
     };
-    let event = event.get_or_insert_with(|| {
-        Arc::new(cx.event.snapshot(&program.kept, program.keeps_tree, cx.pool))
-    });
     let mode = cx.event.time_mode;
-    let at = match mode {
-        TimeMode::Live => Some(Time::utc(cx.now)),
-        TimeMode::Event => {
-            cx.event.get(known::MARSHALED_TIME, cx.pool).and_then(parse_rfc3339).map(Time::from)
-        }
-    };
+    let kept = kept.get_or_insert_with(|| Kept {
+        event: Arc::new(cx.event.snapshot(&program.kept, program.keeps_tree, cx.pool)),
+        at: match mode {
+            TimeMode::Live => Some(Time::utc(cx.now)),
+            TimeMode::Event => {
+                cx.event.get(known::MARSHALED_TIME, cx.pool).and_then(parse_rfc3339).map(Time::from)
+            }
+        },
+    });
     pours.items.push(Pour {
         scenario: id,
         partition,
         distinct,
         cancel,
-        event: Arc::clone(event),
-        at,
+        event: Arc::clone(&kept.event),
+        at: kept.at,
         mode,
         now: cx.now,
     });
