@@ -109,7 +109,7 @@ impl Select {
         base
     }
 
-    /// Finds the members that could match anew. hot: benches/engine.rs
+    /// Finds the members that could match anew. hot: `cargo xtask bench engine`
     pub fn fill(&self, base: usize, cx: &mut Cx<'_>) {
         let bits = &mut cx.scratch.bits[base..base + self.words];
         bits.copy_from_slice(&self.always);

@@ -237,6 +237,15 @@ impl Cache {
         self.loaded.as_ref().map_or(0, |loaded| size_of::<Loaded>() + loaded.dfa.memory())
     }
 
+    /// What the searches of the current regex took so far beyond a look-up per byte: instructions
+    /// explored to fill the tables, and notes walked back to clear them.
+    ///
+    /// It counts, so it is the same on every machine. It is bounded by the bytes searched times the
+    /// size of the regex, whatever the text.
+    pub fn effort(&self) -> u64 {
+        self.loaded.as_ref().map_or(0, |loaded| loaded.dfa.effort())
+    }
+
     /// Makes the next search float after a single attempt.
     #[cfg(test)]
     pub(crate) fn float(&mut self) {

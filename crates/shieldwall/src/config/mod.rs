@@ -4,13 +4,16 @@
 //! read. Both are spanned YAML read against a list of keys, so that a misspelt key is shown in its
 //! place with the nearest right one. Nothing but this module reads the environment.
 //!
-//! Reading order: [`raw`] (text, environment, known keys), [`settings`], [`acquis`], [`codes`].
+//! Reading order: [`raw`] (text, environment, known keys), [`settings`], [`acquis`],
+//! [`transform`], [`codes`].
 
 mod raw;
 
 mod settings;
 
 pub(crate) mod acquis;
+
+mod transform;
 
 pub(crate) mod codes;
 
