@@ -126,7 +126,11 @@ impl Model {
     pub fn advance(&mut self, rule: &Rule, now: i64) -> Vec<Spilled> {
         let mut spilled = Vec::new();
         let Some(lifetime) = rule.lifetime.filter(|_| rule.live) else { return spilled };
-        for bucket in std::mem::take(&mut self.buckets) {
+        // In the order in which they end, for an end may be the beginning of a silence.
+        let mut buckets = std::mem::take(&mut self.buckets);
+        let order: Vec<String> = buckets.iter().map(|bucket| bucket.key.clone()).collect();
+        buckets.sort_by_key(|bucket| bucket.first);
+        for bucket in buckets {
             match bucket.first {
                 Some(first) if rule.timed && first + lifetime <= now => {
                     spilled.extend(self.unless_silent(rule, bucket.spill(first + lifetime)));
@@ -135,6 +139,7 @@ impl Model {
                 _ => self.buckets.push(bucket),
             }
         }
+        self.buckets.sort_by_key(|bucket| order.iter().position(|key| *key == bucket.key));
         spilled
     }
 

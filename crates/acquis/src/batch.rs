@@ -9,7 +9,11 @@
 //! (I5). When the channel is full a source waits, which reaches the writer of a pipe or a TCP peer;
 //! only UDP, which cannot be slowed, throws away and counts.
 
-use crate::context::{Clock, Counters, add, count};
+use crate::{
+    context::{Clock, Counters, add, count},
+    registry::Registry,
+    transform::Transform,
+};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use model::{Line, SourceId, Timestamp};
 use std::{fmt, ops::Range, sync::Arc};
@@ -34,7 +38,8 @@ pub struct Closed;
 #[must_use]
 pub fn channel(n_batches: usize) -> (LineSink, Receiver<Batch>) {
     let (sender, receiver) = crossbeam_channel::bounded(n_batches.max(1));
-    let sink = LineSink { sender, pool: Arc::default(), counters: Arc::default() };
+    let (pool, counters) = (Arc::default(), Arc::default());
+    let sink = LineSink { sender, pool, counters, transform: None };
     (sink, receiver)
 }
 
@@ -44,6 +49,7 @@ pub struct LineSink {
     sender: Sender<Batch>,
     pool: Arc<Pool>,
     counters: Arc<Counters>,
+    transform: Option<(Transform, Registry)>,
 }
 
 impl LineSink {
@@ -51,6 +57,12 @@ impl LineSink {
     #[must_use]
     pub fn with_counters(&self, counters: Arc<Counters>) -> Self {
         Self { counters, ..self.clone() }
+    }
+
+    /// The same channel, changing lines on their way. The registry knows where they come from.
+    #[must_use]
+    pub fn with_transform(&self, transform: Transform, registry: Registry) -> Self {
+        Self { transform: Some((transform, registry)), ..self.clone() }
     }
 
     /// What went through this sink, and what the source that holds it did.
@@ -63,7 +75,7 @@ impl LineSink {
     #[must_use]
     pub fn batch(&self) -> Batch {
         let buffers = self.pool.take();
-        Batch { buffers, pool: Some(Arc::clone(&self.pool)), receipt: None }
+        Batch { buffers, pool: Some(Arc::clone(&self.pool)), receipt: None, n_transformed: 0 }
     }
 
     /// Hands over `batch`, waiting while the channel is full. The wait is counted.
@@ -88,7 +100,10 @@ impl LineSink {
     }
 
     /// Hands over `batch` if there is room for it now.
-    pub(crate) fn try_send(&self, batch: Batch) -> Result<(), Refused> {
+    pub(crate) fn try_send(&self, mut batch: Batch) -> Result<(), Refused> {
+        if let Some((transform, registry)) = &self.transform {
+            transform.apply(&mut batch, registry);
+        }
         let (n_lines, n_bytes) = batch.size();
         match self.sender.try_send(batch) {
             Ok(()) => {
@@ -124,6 +139,8 @@ pub struct Batch {
     buffers: Buffers,
     pool: Option<Arc<Pool>>,
     receipt: Option<Receipt>,
+    /// Lines from the front that a [`Transform`] has seen: a batch may come by twice.
+    n_transformed: usize,
 }
 
 #[derive(Default)]
@@ -191,6 +208,26 @@ impl Batch {
         if let Some(receipt) = self.receipt.take() {
             receipt.give(Verdict::Accepted);
         }
+    }
+
+    /// Puts other lines in the place of each that was not asked about yet; `None` leaves a line as
+    /// it is.
+    pub(crate) fn transform(&mut self, mut made_of: impl FnMut(Line<'_>) -> Option<Vec<String>>) {
+        let n_transformed = self.n_transformed.min(self.len());
+        let spans = self.buffers.lines.split_off(n_transformed);
+        for span in spans {
+            let (source, read_at) = (span.source, span.read_at);
+            let text = &self.buffers.text[to_usize(span.start)..to_usize(span.end)];
+            match made_of(Line { text, source, read_at }) {
+                None => self.buffers.lines.push(span),
+                Some(made) => {
+                    made.iter().for_each(|text| {
+                        self.push(Line { text: text.as_bytes(), source, read_at });
+                    });
+                }
+            }
+        }
+        self.n_transformed = self.len();
     }
 
     /// Whether the batch is large enough to be handed over.

@@ -3,7 +3,9 @@
 //! The binary reads `acquis.yaml` and fills these. Everything here is plain data; the one function
 //! is the exclusion of paths, since the regular expressions behind it belong to another crate.
 
-use crate::{file::FileConfig, journald::JournaldConfig, stdin::StdinConfig, syslog::SyslogConfig};
+use crate::{
+    Transform, file::FileConfig, journald::JournaldConfig, stdin::StdinConfig, syslog::SyslogConfig,
+};
 use model::{LineSource, TimeMode};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -53,6 +55,8 @@ pub struct Common {
     pub mode: Mode,
     /// Whose clock the buckets follow. Reading a file once always means [`TimeMode::Event`].
     pub time_mode: TimeMode,
+    /// What lines become before anybody sees them.
+    pub transform: Option<Transform>,
 }
 
 impl Common {

@@ -8,7 +8,7 @@
 //! Each source runs on one thread that the caller owns and joins; there is no async here, because
 //! no source needs it. A source waits in `poll(2)` on its own descriptors and on [`Stop`].
 //!
-//! Reading order: [`batch`] (what leaves), `ledger` (what was accepted), [`checkpoint`] (what is
+//! Reading order: [`batch`] (what leaves), [`transform`] (what lines become), `ledger` (what was accepted), [`checkpoint`] (what is
 //! remembered), then one directory per source, each with `config, run, decode, tests` where it has
 //! them, and [`mod@supervise`].
 
@@ -23,6 +23,7 @@ pub mod registry;
 pub mod stdin;
 pub mod supervise;
 pub mod syslog;
+pub mod transform;
 
 mod fingerprint;
 mod ledger;
@@ -38,6 +39,7 @@ pub use context::{Clock, Context, Counters, Counts, Retry, SourceError, Stop};
 pub use one_shot::{OneShot, read_all};
 pub use registry::Registry;
 pub use supervise::supervise;
+pub use transform::Transform;
 
 /// Runs one datasource until `context.stop` fires or, where it reads once, until its input ends.
 ///
@@ -47,6 +49,14 @@ pub use supervise::supervise;
 /// # Errors
 /// When the world refuses; [`SourceError::retry`] says whether trying again can help.
 pub fn run(source: &Source, sink: &LineSink, context: &Context<'_>) -> Result<(), SourceError> {
+    let transforming;
+    let sink = match &source.common().transform {
+        None => sink,
+        Some(transform) => {
+            transforming = sink.with_transform(transform.clone(), context.registry.clone());
+            &transforming
+        }
+    };
     match source {
         Source::File(config) => file::run(config, sink, context),
         Source::Journald(config) => journald::run(config, sink, context),

@@ -11,8 +11,8 @@ use std::{
 };
 
 /// All line sources met so far.
-#[derive(Debug, Default)]
-pub struct Registry(RwLock<Table>);
+#[derive(Clone, Debug, Default)]
+pub struct Registry(Arc<RwLock<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {

@@ -4,7 +4,7 @@ use crate::bucket::Bucket;
 use crate::eval::Cx;
 use crate::event::{Kind, Snapshot};
 use crate::overflow::{self, Overflow};
-use crate::pool::{Pool, Space, known};
+use crate::pool::{FieldId, Pool, Space, known};
 use crate::program::{Program, Scenario};
 use crate::value::Value;
 use alloc::{borrow::ToOwned, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec};
@@ -70,11 +70,8 @@ pub(crate) fn mapkey(scenario: &Scenario, partition: &str) -> String {
         }
         sha.update(part.as_bytes());
     }
-    let mut text = String::with_capacity(40);
-    for byte in sha.finalize() {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    sha.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn alert_event(event: &Snapshot, pool: &Pool) -> AlertEvent {
@@ -98,9 +95,17 @@ fn sources(
     cx: &mut Cx<'_>,
 ) -> Option<BTreeMap<String, Source>> {
     let mut sources = BTreeMap::new();
+    let is_plain = scenario.scope_expr.is_none() && !matches!(scenario.scope, Scope::Other(_));
+    let mut last = None;
     for event in bucket.queue.iter() {
         match event.kind {
             Kind::Log => {
+                // hot: mostly all events say the same.
+                let texts = is_plain.then(|| source_texts(event, cx.pool));
+                if texts.is_some() && texts == last {
+                    continue;
+                }
+                last = texts;
                 let source = log_source(scenario, event, cx)?;
                 sources.insert(source.value.clone(), source);
             }
@@ -117,6 +122,27 @@ fn sources(
         }
     }
     Some(sources)
+}
+
+/// All that [`log_source`] reads where the scenario has no scope of its own.
+fn source_texts<'a>(event: &'a Snapshot, pool: &'a Pool) -> [&'a str; 8] {
+    const FIELDS: [FieldId; 8] = [
+        known::META_SOURCE_IP,
+        known::META_SOURCE_RANGE,
+        known::AS_NUMBER,
+        known::ASN_NUMBER,
+        known::AS_ORG,
+        known::ISO_CODE,
+        known::LATITUDE,
+        known::LONGITUDE,
+    ];
+    let mut texts = [""; 8];
+    for (field, value) in event.fields(pool) {
+        if let Some(index) = FIELDS.iter().position(|of| *of == field) {
+            texts[index] = value;
+        }
+    }
+    texts
 }
 
 fn log_source(scenario: &Scenario, event: &Snapshot, cx: &mut Cx<'_>) -> Option<Source> {

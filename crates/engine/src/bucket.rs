@@ -158,6 +158,15 @@ impl Queue {
         }
     }
 
+    /// Puts other events in the place of these.
+    pub(crate) fn rename(&mut self, mut rename: impl FnMut(&Arc<Snapshot>) -> Arc<Snapshot>) {
+        match self {
+            Self::Empty => {}
+            Self::One(event) => *event = rename(event),
+            Self::Many(events) => events.iter_mut().for_each(|event| *event = rename(event)),
+        }
+    }
+
     /// The events, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Snapshot>> {
         let (one, many) = match self {

@@ -90,7 +90,8 @@ impl Parser {
         self.event.forget_source();
     }
 
-    /// Parses a line and adds a pour for each scenario that wants it. hot: benches/engine.rs
+    /// Parses a line and adds a pour for each scenario that wants it.
+    /// hot: `cargo xtask bench engine`
     pub fn process(&mut self, line: Line<'_>, now: Timestamp, pours: &mut Pours) -> Outcome {
         self.process_observed(line, now, pours, None, &mut |_| {})
     }

@@ -135,7 +135,8 @@ impl Event {
         self.overflow_value = None;
     }
 
-    /// Starts over with a line of text. `source` is what `id` stands for. hot: benches/engine.rs
+    /// Starts over with a line of text. `source` is what `id` stands for.
+    /// hot: `cargo xtask bench engine`
     pub fn begin_line(&mut self, id: SourceId, source: &LineSource, text: &[u8], pool: &Pool) {
         self.clear();
         self.kind = Kind::Log;
@@ -301,7 +302,7 @@ impl Event {
         Text::Arena { start: start as u32, len: (self.arena.len() - start) as u32 }
     }
 
-    /// The text of a field, `None` when it is not set. hot: benches/engine.rs
+    /// The text of a field, `None` when it is not set. hot: `cargo xtask bench engine`
     #[inline]
     #[must_use]
     pub fn get<'a>(&'a self, field: FieldId, pool: &'a Pool) -> Option<&'a str> {
@@ -362,7 +363,7 @@ impl Event {
         self.slots.get(field.index()).is_some_and(|slot| slot.generation == self.generation)
     }
 
-    /// Sets a field to a range of the arena. hot: benches/engine.rs
+    /// Sets a field to a range of the arena. hot: `cargo xtask bench engine`
     #[inline]
     pub fn set_range(&mut self, field: FieldId, start: u32, len: u32) {
         self.slots[field.index()] = Slot { generation: self.generation, start, len };
@@ -556,6 +557,35 @@ impl Snapshot {
         })
     }
 
+    /// The same for another program, whose fields have other numbers.
+    #[must_use]
+    pub(crate) fn renamed(&self, from: &Pool, to: &Pool) -> Self {
+        let (mut text, mut entries, mut extra) = (String::new(), Vec::new(), Vec::new());
+        let fields = self.fields(from).map(|(field, value)| {
+            let (space, key) = from.field_name(field);
+            (space, key, value)
+        });
+        let others = self.rest.iter().flat_map(|rest| &rest.extra);
+        let others = others.map(|(space, key, value)| (*space, &**key, &**value));
+        for (space, key, value) in fields.chain(others) {
+            match to.find_field(space, key) {
+                Some(field) => {
+                    text.push_str(value);
+                    entries.push(Entry { field: field.0, end: text.len() as u32 });
+                }
+                None => extra.push((space, Box::<str>::from(key), Box::<str>::from(value))),
+            }
+        }
+        let rest = (self.rest.is_some() || !extra.is_empty()).then(|| {
+            Box::new(Rest {
+                extra,
+                unmarshaled: self.unmarshaled().cloned().unwrap_or_default(),
+                overflow: self.overflow().cloned(),
+            })
+        });
+        Self { text: text.into_boxed_str(), entries: entries.into_boxed_slice(), rest, ..*self }
+    }
+
     /// The text of a field.
     #[must_use]
     pub fn get<'a>(&'a self, field: FieldId, pool: &'a Pool) -> Option<&'a str> {
@@ -578,20 +608,21 @@ impl Snapshot {
     /// All pairs of a map of texts, sorted by key.
     #[must_use]
     pub fn pairs<'a>(&'a self, space: Space, pool: &'a Pool) -> Vec<(&'a str, &'a str)> {
+        let mut fields: Vec<(FieldId, &str)> =
+            self.fields(pool).filter(|(field, _)| pool.field_name(*field).0 == space).collect();
+        // Sorting by key is sorting by rank, and comparing numbers is quick.
+        fields.sort_unstable_by_key(|(field, _)| pool.rank(*field));
+        fields.dedup_by_key(|(field, _)| *field);
         let mut pairs: Vec<(&str, &str)> =
-            self.fields(pool)
-                .filter_map(|(field, text)| {
-                    let (of, key) = pool.field_name(field);
-                    (of == space).then_some((key, text))
-                })
-                .chain(
-                    self.rest.iter().flat_map(|rest| &rest.extra).filter_map(|(of, key, value)| {
-                        (*of == space).then_some((&**key, &**value))
-                    }),
-                )
-                .collect();
-        pairs.sort_unstable();
-        pairs.dedup_by(|later, first| later.0 == first.0);
+            fields.into_iter().map(|(field, text)| (pool.field_name(field).1, text)).collect();
+        let extra = self.rest.iter().flat_map(|rest| &rest.extra);
+        let n_fields = pairs.len();
+        pairs.extend(
+            extra.filter(|(of, ..)| *of == space).map(|(_, key, value)| (&**key, &**value)),
+        );
+        if pairs.len() > n_fields {
+            pairs.sort_unstable();
+        }
         pairs
     }
 

@@ -1,7 +1,7 @@
 //! What the engine tells about its work: counters always, every step on request.
 
 use crate::eval::Cx;
-use crate::program::Node;
+use crate::program::{Node, Static};
 use alloc::vec::Vec;
 
 /// What one node did.
@@ -83,4 +83,8 @@ pub trait Observer {
     /// A node of a stage was tried. `depth` is 0 for the nodes of the stage itself; children come
     /// before their parent.
     fn node(&mut self, stage: &str, node: &Node, depth: usize, step: Step, cx: &mut Cx<'_>);
+
+    /// A static of a node gave what cannot be stored. The parse has ended: nothing is told of this
+    /// node and those above it any more.
+    fn aborted(&mut self, _: &str, _: &Node, _depth: usize, _: &Static, _: &mut Cx<'_>) {}
 }

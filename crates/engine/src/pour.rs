@@ -17,6 +17,7 @@ use crate::table::Table;
 use crate::value::Value;
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
+use hashbrown::HashMap;
 use model::{Time, TimeMode, Timestamp};
 
 /// Distinct values one bucket remembers; past this, values count as new (I5).
@@ -103,7 +104,7 @@ pub(crate) enum Ask {
 }
 
 /// Asks the scenarios who wants the current event; adds a pour for each that does. Gives how many.
-/// hot: benches/engine.rs
+/// hot: `cargo xtask bench engine`
 pub(crate) fn match_scenarios(
     program: &Program,
     cx: &mut Cx<'_>,
@@ -114,7 +115,7 @@ pub(crate) fn match_scenarios(
     let select = &program.scenario_select;
     let base = select.push(cx);
     let mut matched = Matched::default();
-    let mut event: Option<Arc<Snapshot>> = None;
+    let mut event: Option<Kept> = None;
     for word in 0..select.words() {
         let all = u64::MAX >> (64 - (program.scenarios.len() - word * 64).min(64));
         let candidates = |cx: &Cx<'_>| match ask {
@@ -161,13 +162,19 @@ pub(crate) struct Matched {
     pub(crate) undated: bool,
 }
 
+/// What all pours of one event share.
+struct Kept {
+    event: Arc<Snapshot>,
+    at: Option<Time>,
+}
+
 fn prepare(
     program: &Program,
     id: ScenarioId,
     scenario: &Scenario,
     cx: &mut Cx<'_>,
     pours: &mut Pours,
-    event: &mut Option<Arc<Snapshot>>,
+    kept: &mut Option<Kept>,
 ) -> Result<bool, crate::value::EvalError> {
     cx.begin_rule();
     if !cx.test(&scenario.filter)? {
@@ -194,23 +201,23 @@ fn prepare(
         Some(expr) if !is_trigger => cx.test(expr).unwrap_or(false),
         _ => false,
     };
-    let event = event.get_or_insert_with(|| {
-        Arc::new(cx.event.snapshot(&program.kept, program.keeps_tree, cx.pool))
-    });
     let mode = cx.event.time_mode;
-    let at = match mode {
-        TimeMode::Live => Some(Time::utc(cx.now)),
-        TimeMode::Event => {
-            cx.event.get(known::MARSHALED_TIME, cx.pool).and_then(parse_rfc3339).map(Time::from)
-        }
-    };
+    let kept = kept.get_or_insert_with(|| Kept {
+        event: Arc::new(cx.event.snapshot(&program.kept, program.keeps_tree, cx.pool)),
+        at: match mode {
+            TimeMode::Live => Some(Time::utc(cx.now)),
+            TimeMode::Event => {
+                cx.event.get(known::MARSHALED_TIME, cx.pool).and_then(parse_rfc3339).map(Time::from)
+            }
+        },
+    });
     pours.items.push(Pour {
         scenario: id,
         partition,
         distinct,
         cancel,
-        event: Arc::clone(event),
-        at,
+        event: Arc::clone(&kept.event),
+        at: kept.at,
         mode,
         now: cx.now,
     });
@@ -253,6 +260,39 @@ impl Buckets {
         for pour in &pours.items {
             self.pour(pours, pour, out);
         }
+    }
+
+    /// Pours events in order, from the one numbered `from` until one of them has made something
+    /// overflow and is in all its buckets; gives the number of the next. So an overflow can be
+    /// offered to the scenarios before any later event is.
+    pub fn pour_from(&mut self, pours: &Pours, from: usize, out: &mut Vec<Overflow>) -> usize {
+        let n_before = out.len();
+        let mut next = from;
+        while let Some(pour) = pours.items.get(next) {
+            self.pour(pours, pour, out);
+            next += 1;
+            let follows = |other: &Pour| Arc::ptr_eq(&other.event, &pour.event);
+            if out.len() > n_before && !pours.items.get(next).is_some_and(follows) {
+                break;
+            }
+        }
+        next
+    }
+
+    /// Takes over the live buckets and the silent keys of scenarios that both programs have, word
+    /// for word; gives how many buckets those are. For a table without buckets of its own: after
+    /// rules were read again.
+    pub fn adopt(&mut self, old: Self) -> usize {
+        let twins = self.program.twins_of(&old.program);
+        let (from, to) = (&old.program.pool, &self.program.pool);
+        // An event that several buckets hold stays one event.
+        let mut renamed: HashMap<*const Snapshot, Arc<Snapshot>> = HashMap::new();
+        let rename = |event: &Arc<Snapshot>| {
+            let new = renamed.entry(Arc::as_ptr(event));
+            Arc::clone(new.or_insert_with(|| Arc::new(event.renamed(from, to))))
+        };
+        self.table.adopt(&self.program, old.table, &twins, rename);
+        self.table.len()
     }
 
     /// Ends buckets whose time has come. Call when [`Table::next_deadline`] has passed, and now and

@@ -30,6 +30,9 @@ pub struct Program {
     pub postoverflows: Vec<Stage>,
     /// Scenarios by name.
     pub scenarios: Vec<Scenario>,
+    /// For each scenario a hash of all its author wrote, to tell after a reload whether it is the
+    /// same one. Empty where nobody reloads.
+    pub definitions: Vec<u64>,
     /// Which scenarios could want an event.
     pub scenario_select: Select,
     /// For each scenario the first one of the same name and filter; see [`Program::family`].
@@ -416,12 +419,31 @@ impl Program {
         self.families.get(id.0 as usize).copied().unwrap_or(id)
     }
 
+    /// For each scenario of an older program, the one here that says the same; no two get the same.
+    #[must_use]
+    pub fn twins_of(&self, old: &Self) -> Vec<Option<ScenarioId>> {
+        let ids = (0..self.scenarios.len()).map(|index| ScenarioId(index as u32));
+        let named = self.scenarios.iter().zip(&self.definitions).zip(ids);
+        let mut known: HashMap<(&str, u64), ScenarioId> =
+            named.map(|((scenario, hash), id)| ((&*scenario.name, *hash), id)).collect();
+        let mut twins: Vec<Option<ScenarioId>> = old
+            .scenarios
+            .iter()
+            .zip(&old.definitions)
+            .map(|(scenario, hash)| known.remove(&(&*scenario.name, *hash)))
+            .collect();
+        twins.resize(old.scenarios.len(), None);
+        twins
+    }
+
     /// What the program is made of, for people.
     #[must_use]
     pub fn describe(&self) -> String {
         let nodes: usize = self.parsers.iter().map(|stage| stage.nodes.len()).sum();
         let post: usize = self.postoverflows.iter().map(|stage| stage.nodes.len()).sum();
-        alloc::format!("{nodes} parsers, {} scenarios, {post} postoverflows", self.scenarios.len())
+        let n = |n: usize, what| alloc::format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let scenarios = n(self.scenarios.len(), "scenario");
+        alloc::format!("{}, {scenarios}, {}", n(nodes, "parser"), n(post, "postoverflow"))
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Filters of rules are mostly conjunctions with an equality test in them (`evt.Parsed.program ==
 //! 'sshd' && …`), so one look-up of the field's value names the candidates; others need some field
-//! not to be empty. What is left is narrowed by literals: members that search the same text, be it
+//! not to be empty. What is left is narrowed by the other equality tests, as far as a member that
+//! has one is left at all, and by literals: members that search the same text, be it
 //! with `contains` or with a pattern, share one automaton of everything they require. So the cost of
 //! a line does not grow with the number of installed rules.
 //!
@@ -32,6 +33,8 @@ pub struct Select {
     always: Vec<u64>,
     /// One for each field that decides.
     keys: Vec<KeyIndex>,
+    /// One for each field that members named by another one want to have a certain value as well.
+    checks: Vec<Check>,
     /// One for each text that literals are searched in.
     texts: Vec<TextIndex>,
     /// Members after which the candidates must be found anew, for they may write what the index reads.
@@ -47,6 +50,14 @@ struct KeyIndex {
     when_empty: Box<[u64]>,
     /// Members that want the field not to be empty.
     when_set: Box<[u64]>,
+}
+
+/// An index that takes members out again.
+#[derive(Debug)]
+struct Check {
+    /// Members that want a value of the field.
+    members: Box<[u64]>,
+    wanted: KeyIndex,
 }
 
 #[derive(Debug)]
@@ -98,7 +109,7 @@ impl Select {
         base
     }
 
-    /// Finds the members that could match anew. hot: benches/engine.rs
+    /// Finds the members that could match anew. hot: `cargo xtask bench engine`
     pub fn fill(&self, base: usize, cx: &mut Cx<'_>) {
         let bits = &mut cx.scratch.bits[base..base + self.words];
         bits.copy_from_slice(&self.always);
@@ -111,6 +122,21 @@ impl Select {
             unite(bits, &key.when_set);
             if let Some(found) = key.by_value.get(value) {
                 unite(bits, found);
+            }
+        }
+        for check in &self.checks {
+            if !meet(bits, &check.members) {
+                continue;
+            }
+            let value = cx.event.get(check.wanted.field, cx.pool).unwrap_or("");
+            let wanted = &check.wanted;
+            let found = if value.is_empty() {
+                Some(&wanted.when_empty)
+            } else {
+                wanted.by_value.get(value)
+            };
+            for (index, (word, members)) in bits.iter_mut().zip(&*check.members).enumerate() {
+                *word &= !members | found.map_or(0, |found| found[index]);
             }
         }
         for index in &self.texts {
@@ -136,6 +162,7 @@ impl Select {
             words,
             always: alloc::vec![0; words],
             keys: Vec::new(),
+            checks: Vec::new(),
             texts: Vec::new(),
             dirties: alloc::vec![0; words],
         };
@@ -159,6 +186,13 @@ impl Select {
                 let key = select.key(*field);
                 for value in values {
                     set(key.wanting(pool.lit_text(*value), words), member);
+                }
+                for (other, values) in needs.values.iter().filter(|(other, _)| other != field) {
+                    let check = select.check(*other);
+                    set(&mut check.members, member);
+                    for value in values {
+                        set(check.wanted.wanting(pool.lit_text(*value), words), member);
+                    }
                 }
             } else if needs.present.is_empty() {
                 set(&mut select.always, member);
@@ -187,12 +221,20 @@ impl Select {
 
     fn key(&mut self, field: FieldId) -> &mut KeyIndex {
         let at = self.keys.iter().position(|key| key.field == field).unwrap_or_else(|| {
-            let none = || alloc::vec![0; self.words].into_boxed_slice();
-            let (when_empty, when_set) = (none(), none());
-            self.keys.push(KeyIndex { field, by_value: HashMap::new(), when_empty, when_set });
+            self.keys.push(KeyIndex::new(field, self.words));
             self.keys.len() - 1
         });
         &mut self.keys[at]
+    }
+
+    fn check(&mut self, field: FieldId) -> &mut Check {
+        let same = |check: &Check| check.wanted.field == field;
+        let at = self.checks.iter().position(same).unwrap_or_else(|| {
+            let members = alloc::vec![0; self.words].into_boxed_slice();
+            self.checks.push(Check { members, wanted: KeyIndex::new(field, self.words) });
+            self.checks.len() - 1
+        });
+        &mut self.checks[at]
     }
 
     fn find_dirties(&mut self, nodes: &[Node], pool: &Pool) {
@@ -200,6 +242,7 @@ impl Select {
             .keys
             .iter()
             .map(|key| key.field)
+            .chain(self.checks.iter().map(|check| check.wanted.field))
             .chain(self.texts.iter().map(|index| index.key.field(pool)))
             .collect();
         for (member, node) in nodes.iter().enumerate() {
@@ -211,6 +254,11 @@ impl Select {
 }
 
 impl KeyIndex {
+    fn new(field: FieldId, words: usize) -> Self {
+        let none = || alloc::vec![0; words].into_boxed_slice();
+        Self { field, by_value: HashMap::new(), when_empty: none(), when_set: none() }
+    }
+
     fn wanting(&mut self, value: &str, words: usize) -> &mut [u64] {
         if value.is_empty() {
             return &mut self.when_empty;
@@ -267,6 +315,10 @@ fn set(bits: &mut [u64], member: usize) {
 
 fn has(bits: &[u64], member: usize) -> bool {
     bits[member / 64] & (1 << (member % 64)) != 0
+}
+
+fn meet(bits: &[u64], others: &[u64]) -> bool {
+    bits.iter().zip(others).any(|(word, other)| word & other != 0)
 }
 
 fn unite(bits: &mut [u64], more: &[u64]) {

@@ -77,6 +77,22 @@ impl Silences {
         forgotten.map_or(Silenced::Begins, Silenced::BeginsFor)
     }
 
+    /// Takes over what is silent in an older set, as far as there is room.
+    pub(crate) fn adopt(&mut self, old: Self, twins: &[Option<ScenarioId>]) {
+        for (silence, twin) in old.of.into_iter().zip(twins) {
+            let own = twin.and_then(|twin| self.of.get_mut(twin.0 as usize));
+            let Some(own) = own.filter(|own| own.ends.is_empty()) else { continue };
+            for Reverse((until, key)) in silence.ends {
+                if self.n_keys >= self.max {
+                    return;
+                }
+                own.until.insert(Arc::clone(&key), until);
+                own.ends.push(Reverse((until, key)));
+                self.n_keys += 1;
+            }
+        }
+    }
+
     /// Makes room: at the scenario's own cost, or at that of the one with the most silent keys.
     fn forget_one(&mut self, scenario: ScenarioId) -> Option<ScenarioId> {
         let own = scenario.0 as usize;
@@ -131,6 +147,19 @@ mod tests {
         assert_eq!(enter(0, "a", 10), Silenced::Already);
         assert_eq!(enter(0, "b", 200), Silenced::Begins);
         assert_eq!(enter(0, "a", 61), Silenced::Begins);
+    }
+
+    #[test]
+    fn silences_go_on_under_another_number() {
+        let mut old = Silences::new(2, 10, Keyed::new(1));
+        assert_eq!(old.enter(ScenarioId(0), "a", MINUTE, at(0)), Silenced::Begins);
+        assert_eq!(old.enter(ScenarioId(1), "b", MINUTE, at(0)), Silenced::Begins);
+        let mut silences = Silences::new(3, 10, Keyed::new(2));
+        silences.adopt(old, &[Some(ScenarioId(2)), None]);
+        assert_eq!(silences.len(), 1);
+        assert_eq!(silences.enter(ScenarioId(2), "a", MINUTE, at(59)), Silenced::Already);
+        assert_eq!(silences.enter(ScenarioId(1), "b", MINUTE, at(59)), Silenced::Begins);
+        assert_eq!(silences.enter(ScenarioId(2), "a", MINUTE, at(60)), Silenced::Begins);
     }
 
     #[test]

@@ -5,10 +5,11 @@
 //! longest ago leaves (I5).
 
 use crate::bucket::{Bucket, Extra, Level, Queue};
+use crate::event::Snapshot;
 use crate::observe::ScenarioCount;
 use crate::program::{Program, Scenario, ScenarioId, Shape};
 use crate::silence::{Silenced, Silences};
-use alloc::{boxed::Box, collections::BinaryHeap, vec::Vec};
+use alloc::{boxed::Box, collections::BinaryHeap, sync::Arc, vec::Vec};
 use core::{
     cmp::Reverse,
     hash::{BuildHasher, Hasher},
@@ -118,7 +119,7 @@ impl Table {
 
     /// The bucket of a scenario and a partition, made if there is none; with its number. It may be
     /// that of a relative ([`Program::family`]). `at` tells the time by the clock a bucket follows;
-    /// one whose life ended before is replaced. hot: benches/engine.rs
+    /// one whose life ended before is replaced. hot: `cargo xtask bench engine`
     pub fn enter(
         &mut self,
         program: &Program,
@@ -205,6 +206,37 @@ impl Table {
         });
         self.link_newest(id);
         id
+    }
+
+    /// Takes over buckets and silences of an older table, those poured longest ago first. `twins`
+    /// says what its scenarios are called here, `rename` what becomes of the events.
+    pub(crate) fn adopt(
+        &mut self,
+        program: &Program,
+        mut old: Self,
+        twins: &[Option<ScenarioId>],
+        mut rename: impl FnMut(&Arc<Snapshot>) -> Arc<Snapshot>,
+    ) {
+        let mut next = old.oldest;
+        while let Some(mut bucket) = old.slots.get_mut(next as usize).and_then(Option::take) {
+            next = bucket.newer;
+            let twin = twins.get(bucket.scenario.0 as usize).copied().flatten();
+            let Some(twin) = twin.filter(|_| self.index.len() < self.max) else { continue };
+            let family = program.family(twin);
+            bucket.scenario = twin;
+            bucket.hash = self.hash(family, &bucket.partition);
+            if self.find_hashed(program, bucket.hash, family, &bucket.partition).is_some() {
+                continue;
+            }
+            bucket.queue.rename(&mut rename);
+            let deadline =
+                bucket.deadline(program.scenario(twin)).filter(|_| bucket.first.is_some());
+            let id = self.insert(bucket);
+            if let Some(deadline) = deadline {
+                self.set_deadline(program, id, deadline);
+            }
+        }
+        self.silences.adopt(old.silences, twins);
     }
 
     /// Takes a bucket out of the table.

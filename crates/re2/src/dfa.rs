@@ -66,6 +66,8 @@ pub(crate) struct Dfa {
     hasher: DefaultHashBuilder,
 
     track: Track,
+    /// Notes walked back in all rebases.
+    n_walked: u64,
 }
 
 /// A transition.
@@ -168,6 +170,7 @@ impl Dfa {
             trail_index: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             track: Track::default(),
+            n_walked: 0,
         };
         dfa.clear();
         dfa
@@ -185,6 +188,11 @@ impl Dfa {
             + self.trail_index.allocation_size()
             + self.skips.capacity() * (size_of::<Loop>() + 256)
             + self.track.memory()
+    }
+
+    /// What all searches took beyond a look-up per byte.
+    pub(crate) fn effort(&self) -> u64 {
+        self.closure.n_explored + self.n_walked
     }
 
     fn clear(&mut self) {

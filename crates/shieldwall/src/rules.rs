@@ -32,7 +32,8 @@ pub(crate) struct RuleArgs {
     /// Items of the hub, collections with all they list.
     #[arg(long = "with", value_name = "ITEM", num_args = 1.., requires = "hub")]
     pub(crate) with: Vec<String>,
-    /// Grok pattern files (default: those beside the rules).
+    /// Grok pattern files (default: those beside the rules). Names they lack keep the meaning that
+    /// comes with this program.
     #[arg(long, value_name = "DIR")]
     pub(crate) patterns: Option<PathBuf>,
     /// Data files: lists, patterns, geographic databases (default: those of the configuration).

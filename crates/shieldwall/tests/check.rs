@@ -12,7 +12,7 @@ fn good_rules_pass() {
     assert_eq!(ran.code, Some(0));
     assert_eq!(
         ran.out,
-        "3 files checked: 0 errors, 0 warnings; 2 parsers, 1 scenarios, 0 postoverflows in use\n"
+        "3 files checked: 0 errors, 0 warnings; 2 parsers, 1 scenario, 0 postoverflows in use\n"
     );
 }
 
@@ -34,7 +34,7 @@ fn every_mistake_is_shown_and_the_exit_code_is_two() {
         assert!(ran.err.contains(part), "{part} is not in\n{}", ran.err);
     }
     // The rest runs.
-    assert!(ran.out.contains("2 parsers, 1 scenarios"), "{}", ran.out);
+    assert!(ran.out.contains("2 parsers, 1 scenario"), "{}", ran.out);
     assert!(!ran.err.contains('\x1b'), "no color without a terminal");
 }
 

@@ -69,6 +69,37 @@ fn how_near_it_came() {
 }
 
 #[test]
+fn the_static_that_lost_the_line() {
+    let sandbox = Sandbox::new();
+    let line = fails(0, "192.0.2.7", 1);
+    let explained = |path: &str, text: &str| {
+        sandbox.write(path, text);
+        let ran = explain(&sandbox, &["--line", line.trim_end()]);
+        std::fs::remove_file(sandbox.path(path)).expect("it was written");
+        assert!(ran.out.contains("└ parser failure"), "{}", ran.out);
+        ran.out
+    };
+    let of_node = explained(
+        "etc/parsers/s02-enrich/a.yaml",
+        "name: test/flag\ndescription: x\nfilter: 'true'\nstatics:\n\
+         - {meta: kept, value: x}\n- {meta: flag, expression: \"evt.StrTime == ''\"}\n",
+    );
+    let expect = "├ s02-enrich\n│ ✗ test/flag: its static `meta: flag, expression: evt.StrTime == ''` \
+                  gives a boolean, which cannot be stored: the line is lost\n";
+    assert!(of_node.contains(expect), "{of_node}");
+    // Of a child's grok, before anything else was told of its stage.
+    let of_child = explained(
+        "etc/parsers/s00-raw/a.yaml",
+        "name: test/raw\ndescription: x\nfilter: 'true'\nnodes:\n- grok:\n    pattern: '%{WORD:w}'\n\
+         \x20   apply_on: Line.Raw\n    statics:\n    - target: evt.Parsed.list\n\
+         \x20     expression: split(evt.Line.Raw, ' ')\n",
+    );
+    let expect = ": its static `expression: split(evt.Line.Raw, ' ')` gives a list of texts, which \
+                  cannot be stored: the line is lost\n";
+    assert!(of_child.contains("├ s00-raw\n│ ✗ ") && of_child.contains(expect), "{of_child}");
+}
+
+#[test]
 fn buckets_fill_and_overflow() {
     let sandbox = Sandbox::new();
     sandbox.write("demo.log", &fails(0, "192.0.2.7", 3));

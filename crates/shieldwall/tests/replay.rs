@@ -91,6 +91,63 @@ fn threads_do_not_change_a_byte() {
 }
 
 #[test]
+fn an_overflow_comes_back_before_the_next_line() {
+    let sandbox = Sandbox::new();
+    let text = std::fs::read_to_string(sandbox.path("etc/scenarios/three-fails.yaml"));
+    let text = text.expect("the scenario").replace("capacity: 2", "capacity: 2\nreprocess: true");
+    sandbox.write("etc/scenarios/three-fails.yaml", &text);
+    // Two attackers with no `done` between them.
+    sandbox.write(
+        "etc/scenarios/wave.yaml",
+        "type: leaky\nname: test/wave\ndescription: x\ncapacity: 1\nleakspeed: 24h\n\
+         filter: evt.Meta.log_type == 'done' || evt.Overflow.Alert.Scenario == 'test/three-fails'\n\
+         cancel_on: evt.Meta.log_type == 'done'\n\
+         labels: {remediation: false}\n",
+    );
+    let waves = |log: &str| {
+        sandbox.write("demo.log", log);
+        // A bucket that an overflow makes follows the wall clock, which stands still here.
+        let args = ["replay", "demo.log", "--type", "demo", "--rules", "etc", "-o", "json"];
+        let ran = sandbox.run(&[&args[..], &["--now", "2024-03-02T00:00:00Z"]].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert_eq!(ran.out.matches("test/three-fails\",").count(), 2, "{}", ran.out);
+        ran.json()["summary"]["alerts_by_scenario"]["test/wave"].as_u64().unwrap_or(0)
+    };
+    let done = "2024-03-01T10:00:30Z done from 192.0.2.9\n";
+    let (one, two) = (fails(0, "192.0.2.7", 3), fails(1, "192.0.2.8", 3));
+    // One alert for each attacker.
+    assert_eq!(waves(&format!("{one}{two}{done}")), 2);
+    // Everything is one batch, and still the first overflow is counted and forgotten in time.
+    assert_eq!(waves(&format!("{one}{done}{two}")), 0);
+}
+
+#[test]
+fn rules_for_pattern_files_need_none() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "etc/parsers/s01-parse/demo.yaml",
+        "name: test/demo\ndescription: x\nfilter: 'true'\nonsuccess: next_stage\ngrok:\n  \
+         pattern: '^%{SYSLOGLINE}'\n  apply_on: Line.Raw\nnodes:\n- grok: {name: SSHD_FAIL, \
+         apply_on: message}\nstatics:\n- {target: evt.StrTime, expression: evt.Parsed.timestamp}\n\
+         - {meta: source_ip, expression: evt.Parsed.sshd_client_ip}\n\
+         - {meta: log_type, expression: \"evt.Parsed.sshd_client_ip == '' ? '' : 'fail'\"}\n",
+    );
+    let line = "Mar  1 10:00:00 host sshd[7]: Failed password for invalid user a from 192.0.2.7 \
+                port 22 ssh2\n";
+    sandbox.write("demo.log", &line.repeat(3));
+    let alerts = |more: &[&str]| {
+        let args = ["replay", "demo.log", "--type", "demo", "--rules", "etc", "-o", "json"];
+        let ran = sandbox.run(&[&args[..], more].concat());
+        assert_eq!((ran.code, ran.err.contains("R0301")), (Some(0), false), "{}", ran.err);
+        ran.json()["summary"]["alerts"].as_u64()
+    };
+    assert_eq!(alerts(&[]), Some(1));
+    // What files say counts, and what they do not say still stands in.
+    sandbox.write("mine/ssh", "SSHD_FAIL nothing of %{IP:sshd_client_ip}\n");
+    assert_eq!(alerts(&["--patterns", "mine"]), Some(0));
+}
+
+#[test]
 fn standard_input_compressed_files_and_several_files_are_one_log() {
     let sandbox = Sandbox::new();
     let text = fails(0, "192.0.2.7", 3);

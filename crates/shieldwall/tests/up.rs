@@ -102,6 +102,67 @@ fn overflows_go_back_into_scenarios_and_come_out_before_the_end() {
 }
 
 #[test]
+fn buckets_of_unchanged_scenarios_outlive_a_reload() {
+    let sandbox = sandbox();
+    let other = sandbox::SCENARIO.replace("three-fails", "other");
+    sandbox.write("etc/scenarios/other.yaml", &other);
+    let up = up(&sandbox);
+    up.logged("following");
+    sandbox.append("logs/demo.log", &fail("192.0.2.1").repeat(2));
+    up.logged("buckets=2");
+    // Other fields and numbers: a scenario and a parser before the ones there were, and one changed.
+    sandbox.write(
+        "etc/scenarios/a.yaml",
+        "type: leaky\nname: test/a\ndescription: x\nfilter: evt.Parsed.unheard == 'x'\n\
+         capacity: 2\nleakspeed: 1m\nlabels: {}\n",
+    );
+    sandbox.write(
+        "etc/parsers/s01-parse/a.yaml",
+        "name: test/a\ndescription: x\nfilter: evt.Parsed.unheard == 'y'\nstatics:\n\
+         - {meta: a, value: x}\n",
+    );
+    sandbox.write("etc/scenarios/other.yaml", &other.replace("60s", "59s"));
+    up.signal("HUP");
+    up.logged("n_kept=1");
+    sandbox.append("logs/demo.log", &fail("192.0.2.1"));
+    let line = up.line();
+    assert!(line.contains("test/three-fails Ip 192.0.2.1 3 events"), "{line}");
+    assert_eq!(up.stop(), Vec::<String>::new(), "the changed scenario began anew");
+}
+
+#[test]
+fn a_datasource_may_change_its_lines() {
+    let sandbox = sandbox();
+    let acquis = |transform: &str| {
+        let text =
+            format!("source: stdin\nlabels: {{type: demo}}\nmode: cat\ntransform: {transform}\n");
+        sandbox.write("etc/acquis.yaml", &text);
+        let mut command = sandbox.command(&["up", "--rules", "etc", "-o", "json"]);
+        command.stdin(Stdio::piped());
+        Up::start(command)
+    };
+    let mut up = acquis(r#"'map(JsonExtractSlice(evt.Line.Raw, "records"), #.line)'"#);
+    let record = |address: &str| {
+        let lines = [fail(address), fail(address), fail(address)];
+        let records = lines.map(|line| serde_json::json!({ "line": line.trim_end() }));
+        serde_json::json!({ "records": records }).to_string()
+    };
+    let mut input = up.child.stdin.take().expect("a pipe");
+    // A line that is no JSON gives no list, and stays what it is.
+    let text = format!("{}\nnonsense\n{}\n", record("192.0.2.1"), record("192.0.2.2"));
+    input.write_all(text.as_bytes()).expect("written");
+    drop(input);
+    let (code, lines) = up.wait();
+    assert_eq!((code, lines.len()), (Some(0), 2), "{lines:?}");
+    assert!(lines[0].contains("192.0.2.1") && lines[1].contains("192.0.2.2"), "{lines:?}");
+
+    let broken = acquis("evt.Line.Rwa");
+    broken.logged("evt.Line.Rwa");
+    let (code, lines) = broken.wait();
+    assert_eq!((code, lines), (Some(1), Vec::new()), "a source with a mistake is left out");
+}
+
+#[test]
 fn without_rules_it_says_what_to_do() {
     let sandbox = sandbox();
     fs::create_dir_all(sandbox.path("empty")).expect("a directory");

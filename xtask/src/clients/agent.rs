@@ -37,8 +37,8 @@ pub(crate) fn check(scene: &Scene, steps: &Steps<'_>) -> Result<Ending> {
         station.cscli(&["lapi", "status"])
     })?;
 
-    let mut command = station.agent();
-    let agent = Running::start(&mut command, "Debian's agent", &dir.join("agent.log"))?;
+    let command = station.agent();
+    let agent = Running::start(&command, "Debian's agent", &dir.join("agent.log"))?;
     let attack = steps.step("its alert arrives", || {
         station.attack_until_alert(&agent, || server.admin().alerts(&[]))
     })?;

@@ -160,12 +160,12 @@ fn alerts(station: &Station<'_>, steps: &Steps<'_>) -> Result<()> {
     })?;
     steps.step("alerts inspect", || {
         let id = alert_id(station, ADDRESS)?;
-        let alert = station.cscli_json(&["alerts", "inspect", &id])?;
-        ensure!(alert["id"].to_string() == id && source(&alert) == Some(ADDRESS), "{alert}");
+        let alert = station.cscli_json(&["alerts", "inspect", &id.to_string()])?;
+        ensure!(alert["id"] == id && source(&alert) == Some(ADDRESS), "{alert}");
         ensure!(alert["machine_id"] == "tool", "{alert}");
         let decisions = alert["decisions"].as_array().map_or(0, Vec::len);
         ensure!(decisions == 1, "{alert}");
-        let text = station.cscli(&["alerts", "inspect", "--details", &id])?;
+        let text = station.cscli(&["alerts", "inspect", "--details", &id.to_string()])?;
         ensure!(text.contains(ADDRESS), "{text}");
         Ok(())
     })?;
@@ -191,7 +191,7 @@ fn delete(station: &Station<'_>, steps: &Steps<'_>) -> Result<()> {
     })?;
     steps.step("a deleted decision stays with its alert", || {
         let id = alert_id(station, ADDRESS)?;
-        let alert = station.cscli_json(&["alerts", "inspect", &id])?;
+        let alert = station.cscli_json(&["alerts", "inspect", &id.to_string()])?;
         let duration = alert["decisions"][0]["duration"].as_str().unwrap_or_default();
         ensure!(duration.starts_with('-'), "it should be over: {alert}");
         Ok(())
@@ -211,8 +211,8 @@ fn about<'a>(decisions: &'a [Value], value: &str) -> Result<&'a Value> {
     found.with_context(|| format!("no decision about {value}"))
 }
 
-fn alert_id(station: &Station<'_>, address: &str) -> Result<String> {
+fn alert_id(station: &Station<'_>, address: &str) -> Result<u64> {
     let alerts = station.alerts(&["--ip", address])?;
     let alert = alerts.first().with_context(|| format!("no alert about {address}"))?;
-    Ok(alert["id"].to_string())
+    alert["id"].as_u64().context("the alert has no number")
 }

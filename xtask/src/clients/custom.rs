@@ -30,7 +30,7 @@ pub(crate) fn check(scene: &Scene, steps: &Steps<'_>) -> Result<Ending> {
     let config = write_config(&dir, &calls, &server.url(), &key)?;
     let mut command = Command::new(program);
     command.arg("-c").arg(config);
-    let bouncer = Running::start(&mut command, "the bouncer", &dir.join("bouncer.log"))?;
+    let bouncer = Running::start(&command, "the bouncer", &dir.join("bouncer.log"))?;
     let wait_for = |verb: &str, value: &str| {
         let start = format!("{verb}\t{value}\t");
         bouncer.until(&format!("{verb} {value}"), PATIENCE, || {

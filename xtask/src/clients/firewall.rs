@@ -59,8 +59,8 @@ pub(crate) fn check(scene: &Scene, steps: &Steps<'_>) -> Result<Ending> {
     let config = write_config(&dir, &server.url(), &key, with_six)?;
     let mut command = Command::new(program);
     command.arg("-c").arg(config);
-    let mut command = namespace::inside(Some(&wall), command);
-    let bouncer = Running::start(&mut command, "the bouncer", &dir.join("bouncer.log"))?;
+    let command = namespace::inside(Some(&wall), command);
+    let bouncer = Running::start(&command, "the bouncer", &dir.join("bouncer.log"))?;
 
     steps.step("drops packets of an address that was banned before", || {
         street.wait_until_dropped(SUSPECT, &bouncer)

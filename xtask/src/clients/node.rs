@@ -33,7 +33,7 @@ pub(crate) fn check(scene: &Scene, steps: &Steps<'_>) -> Result<Ending> {
     let start = |key: &str, log: &str| {
         let mut command = Command::new("node");
         command.arg(&script).arg(url.trim_end_matches('/')).arg(key);
-        Dialog::start(&mut command, &dir.join(log))
+        Dialog::start(&command, &dir.join(log))
     };
     let mut driver = start(&key, "driver.log")?;
     let ban = json!({"remediation": "ban", "origin": "cscli"});

@@ -30,7 +30,7 @@ pub(crate) fn check(scene: &Scene, steps: &Steps<'_>) -> Result<Ending> {
     let mut command = Command::new(binary);
     command.arg("agent").arg("-c").arg(station.config()).arg("--state").arg(dir.join("state"));
     command.env("TZ", "UTC");
-    let agent = Running::start(&mut command, "our agent", &dir.join("agent.log"))?;
+    let agent = Running::start(&command, "our agent", &dir.join("agent.log"))?;
     let attack = steps.step("our alert arrives at theirs", || {
         station.attack_until_alert(&agent, || server.admin().alerts(&[]))
     })?;

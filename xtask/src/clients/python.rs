@@ -28,7 +28,7 @@ pub(crate) fn check(scene: &Scene, steps: &Steps<'_>) -> Result<Ending> {
     let start = |key: &str, log: &str| {
         let mut command = Command::new(&python);
         command.args(["-c", DRIVER, &server.url(), key]);
-        Dialog::start(&mut command, &dir.join(log))
+        Dialog::start(&command, &dir.join(log))
     };
     let mut driver = start(&key, "driver.log")?;
     steps.step("streams what was decided before it came", || {

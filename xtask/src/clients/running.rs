@@ -1,6 +1,7 @@
 //! Processes that end with their owner, and waiting for what they do.
 //!
-//! INVARIANT: no wait is without a deadline, and every wait is for a condition.
+//! INVARIANT: no wait is without a deadline, every wait is for a condition, and no process outlives
+//! its owner: it is ended when that is dropped, and by the kernel when we are killed ourselves.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -65,6 +66,11 @@ pub(crate) fn wrap(outer: &[&str], command: &Command) -> Command {
     wrapped
 }
 
+/// A command that ends with the thread that starts it.
+fn owned(command: &Command) -> Command {
+    wrap(&["setpriv", "--pdeathsig", "KILL"], command)
+}
+
 /// A program that runs until this is dropped. What it says goes to a file.
 pub(crate) struct Running {
     name: String,
@@ -74,9 +80,10 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts a program; its log is added to.
-    pub(crate) fn start(command: &mut Command, name: &str, log: &Path) -> Result<Self> {
+    pub(crate) fn start(command: &Command, name: &str, log: &Path) -> Result<Self> {
         let open = || File::options().create(true).append(true).open(log);
         let out = open().with_context(|| format!("opening {}", log.display()))?;
+        let mut command = owned(command);
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().with_context(|| format!("starting {name}"))?;
         Ok(Self { name: name.to_owned(), child: RefCell::new(child), log: log.to_path_buf() })
@@ -129,12 +136,12 @@ pub(crate) struct Dialog {
 
 impl Dialog {
     /// Starts a program; what it says to standard error goes to `log`.
-    pub(crate) fn start(command: &mut Command, log: &Path) -> Result<Self> {
+    pub(crate) fn start(command: &Command, log: &Path) -> Result<Self> {
         let err = File::create(log).with_context(|| format!("creating {}", log.display()))?;
+        let starting = || format!("starting {}", command.get_program().display());
+        let mut command = owned(command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(err);
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("starting {}", command.get_program().display()))?;
+        let mut child = command.spawn().with_context(starting)?;
         let questions = child.stdin.take().context("no standard input")?;
         let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
         let (sender, answers) = mpsc::channel();
@@ -214,7 +221,7 @@ mod tests {
         let log = dir.path().join("x.log");
         let mut command = Command::new("sh");
         command.args(["-c", "echo $$; exec tail -f /dev/null"]);
-        let running = Running::start(&mut command, "x", &log).expect("a process");
+        let running = Running::start(&command, "x", &log).expect("a process");
         let line = || Ok(running.said().lines().next().map(str::to_owned));
         let pid = running.until("its number", PATIENCE, line).expect("its number");
         drop(running);
@@ -232,7 +239,7 @@ mod tests {
         let script = "while read -r word; do echo log; echo \"answer [\\\"$word\\\"]\"; done";
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        let mut dialog = Dialog::start(&mut command, &dir.path().join("x.log")).expect("a dialog");
+        let mut dialog = Dialog::start(&command, &dir.path().join("x.log")).expect("a dialog");
         assert_eq!(dialog.ask("one").expect("an answer"), serde_json::json!(["one"]));
         dialog.ask_until("two", &serde_json::json!(["two"])).expect("an answer");
     }

@@ -72,9 +72,9 @@ impl<'a> Server<'a> {
             Side::Ours => command.arg("serve").arg("-c").arg(self.config()),
             Side::Crowdsec => command.arg("-c").arg(self.config()).args(["-no-cs", "-no-capi"]),
         };
-        let mut command = namespace::inside(self.namespace, command);
+        let command = namespace::inside(self.namespace, command);
         let log = self.dir.join("server.log");
-        let running = Running::start(&mut command, "the server", &log)?;
+        let running = Running::start(&command, "the server", &log)?;
         running.until("the server listens", PATIENCE, || {
             let connect = || TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
             let connected = match self.namespace {

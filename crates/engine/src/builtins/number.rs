@@ -39,8 +39,10 @@ pub fn distance(lat1: &str, lon1: &str, lat2: &str, lon2: &str) -> Result<f64, S
     if (lat1 == 0.0 && lon1 == 0.0) || (lat2 == 0.0 && lon2 == 0.0) {
         return Ok(0.0);
     }
-    let (lat1, lon1, lat2, lon2) =
-        (lat1.to_radians(), lon1.to_radians(), lat2.to_radians(), lon2.to_radians());
+    // COMPAT(crowdsec): multiplied, then divided. `to_radians` rounds otherwise, and the last digits
+    // of the distance differ.
+    let radians = |degrees: f64| degrees * core::f64::consts::PI / 180.0;
+    let (lat1, lon1, lat2, lon2) = (radians(lat1), radians(lon1), radians(lat2), radians(lon2));
     let squared_half_sine = |angle: f64| {
         let sine = libm::sin(angle / 2.0);
         sine * sine
@@ -196,8 +198,7 @@ mod tests {
 
     #[test]
     fn distance_is_a_great_circle() {
-        let kilometers = distance("51.45", "1.15", "41.54", "12.27").unwrap();
-        assert!((kilometers - 1_389.179_311_829_306_7).abs() < 1e-9, "{kilometers}");
+        assert_eq!(distance("51.45", "1.15", "41.54", "12.27"), Ok(1_389.179_311_829_306_7));
         assert_eq!(distance("0", "0.0", "41.54", "12.27"), Ok(0.0));
         assert_eq!(distance("51.45", "1.15", "0", "0"), Ok(0.0));
         assert_eq!(distance("x", "1", "2", "3").unwrap_err(), "\"x\" is not a coordinate");

@@ -100,7 +100,8 @@ impl Cx<'_> {
     /// Evaluates a condition.
     ///
     /// # Errors
-    /// When evaluation fails, or gives something that is not a boolean. hot: benches/engine.rs
+    /// When evaluation fails, or gives something that is not a boolean.
+    /// hot: `cargo xtask bench engine`
     pub fn test(&mut self, expr: &Expr) -> Eval<bool> {
         match expr {
             Expr::Bool(value) => Ok(*value),
@@ -351,7 +352,7 @@ impl Cx<'_> {
     }
 
     /// A text derived from a field. The arena only grows while a line is processed, so the result
-    /// stands as long as the field points to the same place. hot: benches/engine.rs
+    /// stands as long as the field points to the same place. hot: `cargo xtask bench engine`
     pub(crate) fn memo(&mut self, id: MemoId) -> Text {
         let memo = self.pool.memo_of(id);
         let base = self.event.text(memo.field).unwrap_or(EMPTY);

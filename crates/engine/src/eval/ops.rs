@@ -86,7 +86,8 @@ impl Cx<'_> {
     pub(super) fn arith(&mut self, op: Arith, left: &Value, right: &Value) -> Eval<Value> {
         let mismatch = || {
             EvalError::new(format!(
-                "cannot apply {op:?} to {} and {}",
+                "cannot apply `{}` to {} and {}",
+                op.symbol(),
                 left.type_name(),
                 right.type_name()
             ))

@@ -68,6 +68,8 @@ pub(crate) struct Closure {
     stack: Vec<Frame>,
     /// The slots crossed on the way to the instruction at hand.
     path: Vec<u16>,
+    /// Instructions explored so far, in all steps.
+    pub(crate) n_explored: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +91,7 @@ impl Closure {
             reached: vec![0; program.insts.len()],
             stack: Vec::new(),
             path: Vec::new(),
+            n_explored: 0,
         }
     }
 
@@ -162,6 +165,7 @@ impl Closure {
             if core::mem::replace(explored, self.generation) == self.generation {
                 return;
             }
+            self.n_explored += 1;
             match inst {
                 Inst::Byte { low, high, next } => {
                     if around.byte.is_some_and(|byte| (low..=high).contains(&byte)) {

@@ -457,6 +457,8 @@ impl Dfa {
             let (start, at) = self.fill::<true>(found);
             walk.last = Some(Last::Filled { start, at });
         }
+        let n_threads = u64::from(self.state(walk.row).n_threads);
+        self.n_walked += n_threads * walk.n_notes as u64;
         let mut base = Base::default();
         for (i, &thread) in (0_u16..).zip(self.threads_of(self.state(walk.row))) {
             let first = base.slots.len();

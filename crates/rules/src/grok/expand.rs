@@ -9,7 +9,11 @@
 //! Walking references from the right, outer levels before inner ones, makes all three the same
 //! rule: whoever comes first takes the field. So that is how expansion walks.
 
-use super::{base::BASE, patterns::is_word};
+use super::{
+    base::BASE,
+    patterns::{is_word, pattern_lines},
+    shipped::SHIPPED,
+};
 use core::{fmt, fmt::Write, ops::Range};
 use hashbrown::{HashMap, HashSet};
 use syntax::Span;
@@ -159,6 +163,8 @@ struct Entry {
     first: Option<Span>,
     /// Index of the definition; `None` when it was wrong.
     definition: Option<usize>,
+    /// Whether it only stands in until somebody defines the name.
+    stands_in: bool,
 }
 
 /// A pattern whose references are resolved.
@@ -206,6 +212,26 @@ impl Registry {
         registry
     }
 
+    /// The definitions everyone has, and stand-ins for those that usually come in pattern files.
+    ///
+    /// A stand-in gives way to the first definition of its name, which may refer to it.
+    #[must_use]
+    pub fn with_stand_ins() -> Self {
+        let mut registry = Self::base();
+        for (_, text) in SHIPPED {
+            for line in pattern_lines(text) {
+                let known = registry.resolve(&text[line.regex]);
+                let known = known.expect("shipped definitions refer to earlier names only");
+                let name = &text[line.name];
+                registry.insert(name, Some(known), None);
+                if let Some(entry) = registry.by_name.get_mut(name) {
+                    entry.stands_in = true;
+                }
+            }
+        }
+        registry
+    }
+
     /// The same definitions for another set of files, which has other places.
     #[must_use]
     pub fn without_places(mut self) -> Self {
@@ -215,12 +241,12 @@ impl Registry {
         self
     }
 
-    /// Gives `name` a meaning, unless it has one.
+    /// Gives `name` a meaning, unless it has one that does not merely stand in.
     ///
     /// A definition must be a regular expression by itself. One that is not still occupies its
     /// name, so that patterns which refer to it are told that, and not that the name is unknown.
     pub fn define(&mut self, name: &str, text: &str, at: Span) -> Result<Definition, GrokError> {
-        if let Some(entry) = self.by_name.get(name) {
+        if let Some(entry) = self.by_name.get(name).filter(|entry| !entry.stands_in) {
             let known = entry.definition.map(|definition| &self.definitions[definition]);
             let same_text = known.is_some_and(|known| known.text == text);
             return Ok(Definition::Known { first: entry.first, same_text });
@@ -270,8 +296,10 @@ impl Registry {
             self.definitions.push(known);
             self.definitions.len() - 1
         });
-        self.by_name.insert(name.to_owned(), Entry { first, definition });
-        self.names.push(name.to_owned());
+        let entry = Entry { first, definition, stands_in: false };
+        if self.by_name.insert(name.to_owned(), entry).is_none() {
+            self.names.push(name.to_owned());
+        }
     }
 
     fn resolve(&self, text: &str) -> Result<Known, GrokError> {

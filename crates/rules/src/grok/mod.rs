@@ -7,11 +7,12 @@
 //! recursion, and why the order of definitions matters.
 //!
 //! Reading order: [`expand`] (registry and expansion), [`base`] (definitions everyone has),
-//! [`patterns`] (files of definitions).
+//! [`patterns`] (files of definitions), [`shipped`] (what stands in for such files).
 
 mod base;
 mod expand;
 mod patterns;
+mod shipped;
 
 pub use expand::{Definition, Expanded, GrokError, GrokFault, Registry};
 pub(crate) use expand::{false_references, is_name};

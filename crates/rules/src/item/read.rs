@@ -56,7 +56,7 @@ pub struct Checked {
 /// ```
 #[must_use]
 pub fn check(files: Vec<SourceFile>) -> Checked {
-    check_on(files, Registry::base())
+    check_on(files, Registry::with_stand_ins())
 }
 
 /// [`check`] on top of grok definitions that were read before.

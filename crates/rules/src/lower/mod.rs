@@ -22,7 +22,8 @@ use engine::expr::Expr;
 use engine::pool::{Pool, Space};
 use engine::program::{Context, Program, StashCache};
 use re2::Regex;
-use syntax::{Diagnostics, Sources};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use syntax::{Diagnostics, Sources, Span};
 
 /// How to compile.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub struct Options {
     pub keep_all: bool,
     /// Longest JSON of one alert context value, in bytes.
     pub context_length: usize,
-    /// Grok definitions to start with; `None` means those everyone has. Who compiles many small
+    /// Grok definitions to start with; `None` means those of [`Registry::with_stand_ins`]. Who compiles many small
     /// sets of rules reads the pattern files once and shares them.
     pub patterns: Option<Registry>,
 }
@@ -70,12 +71,17 @@ pub struct NodeSource {
     pub filter: Option<String>,
     /// Its grok pattern as written, names of registered patterns as references.
     pub pattern: Option<String>,
+    /// The statics of its grok, as keys and expressions.
+    pub grok_statics: Vec<String>,
+    /// Its own statics.
+    pub statics: Vec<String>,
 }
 
 /// Compiles files to a program. Never fails as a whole: what is broken is reported and left out.
 #[must_use]
 pub fn compile(files: Vec<SourceFile>, read_data: ReadData<'_>, options: &Options) -> Compiled {
-    let checked = check_on(files, options.patterns.clone().unwrap_or_else(Registry::base));
+    let checked =
+        check_on(files, options.patterns.clone().unwrap_or_else(Registry::with_stand_ins));
     let mut diagnostics = checked.diagnostics;
     let items = checked.items;
     let data_files: Vec<DataFile> = declared(&items).cloned().collect();
@@ -86,6 +92,7 @@ pub fn compile(files: Vec<SourceFile>, read_data: ReadData<'_>, options: &Option
         diagnostics,
         nodes: Vec::new(),
         stashes: Vec::new(),
+        spans: Vec::new(),
         keep_captures: options.keep_all,
     };
     // Scenarios first: what they and other expressions read decides which captures are stored.
@@ -94,7 +101,8 @@ pub fn compile(files: Vec<SourceFile>, read_data: ReadData<'_>, options: &Option
     lower.intern_reads(&items);
     let parsers = lower.stages(&items.parsers);
     let postoverflows = lower.stages(&items.postoverflows);
-    let Lower { pool, data, mut diagnostics, nodes, stashes, .. } = lower;
+    let Lower { pool, data, mut diagnostics, nodes, stashes, spans, .. } = lower;
+    let definitions = spans.iter().map(|span| definition(*span, &checked.sources)).collect();
     diagnostics.sort();
     let program = Program {
         pool,
@@ -102,6 +110,7 @@ pub fn compile(files: Vec<SourceFile>, read_data: ReadData<'_>, options: &Option
         parsers,
         postoverflows,
         scenarios,
+        definitions,
         context,
         context_length: options.context_length,
         stashes,
@@ -135,6 +144,13 @@ pub fn compile_expr(
     Ok(expr::lower(&ast, &checked, pool, data))
 }
 
+/// A hash of what is written somewhere, for comparisons within this process.
+fn definition(span: Span, sources: &Sources) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    sources.text(span.file).get(span.start as usize..span.end as usize).hash(&mut hasher);
+    hasher.finish()
+}
+
 fn is_regex(pattern: &str) -> Result<(), String> {
     Regex::new(pattern).map(drop).map_err(|error| error.to_string())
 }
@@ -160,6 +176,8 @@ struct Lower {
     diagnostics: Diagnostics,
     nodes: Vec<NodeSource>,
     stashes: Vec<StashCache>,
+    /// Where each scenario that was lowered is written.
+    spans: Vec<Span>,
     /// Whether captures that no rule names are stored too.
     keep_captures: bool,
 }

@@ -82,6 +82,8 @@ impl Lower {
                 Some(name) => format!("%{{{name}}}"),
                 None => grok.text.clone(),
             }),
+            grok_statics: node.grok.iter().flat_map(|grok| &grok.statics).map(written).collect(),
+            statics: node.statics.iter().map(written).collect(),
         });
         // Everything is lowered before the first `?`, so that one run reports all mistakes.
         let filter = self.optional(node.filter.as_ref(), Place::Event, Wanted::Bool);
@@ -255,6 +257,20 @@ impl Lower {
                 SourceField::Cn => OverflowField::SourceCn,
             }),
         }
+    }
+}
+
+/// A static as its author would recognize it.
+fn written(assign: &Static) -> String {
+    let from = match &assign.from {
+        Value::Literal(text) => format!("value: {text}"),
+        Value::Expr(source) => format!("expression: {}", source.text()),
+    };
+    match &assign.to {
+        Destination::Parsed(key) => format!("parsed: {key}, {from}"),
+        Destination::Meta(key) => format!("meta: {key}, {from}"),
+        Destination::Enriched(key) => format!("enriched: {key}, {from}"),
+        Destination::Method(_) | Destination::Target(_) => from,
     }
 }
 

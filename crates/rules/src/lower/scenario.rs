@@ -21,7 +21,10 @@ impl Lower {
         let mut scenarios = Vec::with_capacity(items.scenarios.len());
         for scenario in &items.scenarios {
             let simulated = items.simulation.applies_to(&scenario.name);
-            scenarios.extend(self.scenario(scenario, simulated));
+            if let Some(lowered) = self.scenario(scenario, simulated) {
+                scenarios.push(lowered);
+                self.spans.push(scenario.span);
+            }
         }
         scenarios
     }

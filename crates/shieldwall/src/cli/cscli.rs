@@ -103,13 +103,13 @@ pub(super) fn is_called(args: &[OsString]) -> bool {
 }
 
 /// Runs under the name `cscli`.
-pub(super) fn run(args: Vec<OsString>) -> ExitCode {
+pub(super) fn run(args: &[OsString]) -> ExitCode {
     let parsed = Cscli::command()
-        .try_get_matches_from(&args)
+        .try_get_matches_from(args)
         .and_then(|matches| Ok((Cscli::from_arg_matches(&matches)?, matches)));
     let (cscli, matches) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => return refuse(&error, &args),
+        Err(error) => return refuse(&error, args),
     };
     let mut tool = cscli.tool;
     // Messages for people are of the level `info`.

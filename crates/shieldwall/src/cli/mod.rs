@@ -150,7 +150,7 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
         return crowdsec::run(&args);
     }
     if cscli::is_called(&args) {
-        return Ok(cscli::run(args));
+        return Ok(cscli::run(&args));
     }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,

@@ -6,6 +6,7 @@
 use super::{
     codes,
     raw::{Desk, value},
+    transform,
 };
 use acquis::{
     Common, Mode, Source,
@@ -204,15 +205,8 @@ fn common(document: &Yaml, desk: &mut Desk) -> Common {
         }
     };
     let by_date = desk.flag(document, "use_time_machine").unwrap_or(false);
-    if let Some(transform) = value(document, "transform") {
-        desk.report(
-            Diagnostic::warning(codes::UNSUPPORTED_SOURCE, "`transform` is not supported yet")
-                .at(transform.span, "")
-                .note("lines are taken as they are"),
-        );
-    }
     let time_mode = if by_date { TimeMode::Event } else { TimeMode::Live };
-    Common { labels, mode, time_mode }
+    Common { labels, mode, time_mode, transform: transform::read(document, desk) }
 }
 
 fn labels(document: &Yaml, desk: &mut Desk) -> BTreeMap<String, String> {

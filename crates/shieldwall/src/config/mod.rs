@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`raw`] (text, environment, known keys), [`settings`] with [`keys`], [`database`],
 //! [`server`] and [`client`]; [`credentials`], [`state`] (what counts where
-//! nobody names anything), [`acquis`], [`codes`].
+//! nobody names anything), [`acquis`], [`transform`], [`codes`].
 
 mod raw;
 
@@ -25,6 +25,8 @@ mod credentials;
 mod state;
 
 pub(crate) mod acquis;
+
+mod transform;
 
 pub(crate) mod codes;
 

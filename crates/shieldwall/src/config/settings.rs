@@ -4,6 +4,7 @@
 //! is not here yet, so that an installed `config.yaml` works as it is. Unknown keys are reported.
 
 use super::{
+    codes,
     client::{self, Client},
     database::{self, Database},
     keys::KEYS,
@@ -16,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use syntax::{Diagnostics, Sources, yaml::Yaml};
+use syntax::{Diagnostic, Diagnostics, Sources, yaml::Yaml};
 
 /// Where data files are unless settings say otherwise.
 pub(crate) const DATA_DIR: &str = "/var/lib/crowdsec/data";
@@ -133,9 +134,10 @@ pub(crate) fn load(path: &Path) -> Result<Read> {
 fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
     let path = |desk: &mut Desk, key: &str| desk.text(tree, key).map(PathBuf::from);
     let config_dir = path(desk, "config_paths.config_dir").unwrap_or_else(|| dir.to_path_buf());
-    let Some(data_dir) = path(desk, "config_paths.data_dir") else {
-        bail!("`config_paths.data_dir` is missing: name the directory of the data files");
-    };
+    let data_dir = path(desk, "config_paths.data_dir");
+    if data_dir.is_none() && value(tree, "config_paths.data_dir").is_none() {
+        desk.report(no_data_dir(tree));
+    }
     let hub_dir = path(desk, "config_paths.hub_dir").unwrap_or_else(|| config_dir.join("hub"));
     let index =
         path(desk, "config_paths.index_path").unwrap_or_else(|| hub_dir.join(".index.json"));
@@ -166,7 +168,7 @@ fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
         size: size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usual.size),
     };
     let enabled = desk.flag(tree, "crowdsec_service.enable").unwrap_or(true);
-    let data_database = data_dir.join("crowdsec.db");
+    let data_database = data_dir.as_deref().unwrap_or(Path::new(DATA_DIR)).join("crowdsec.db");
     Ok(Settings {
         places: Places {
             hub_dir,
@@ -176,8 +178,8 @@ fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
             context,
             config_dir,
         },
-        state_dir: Some(data_dir.join("shieldwall")),
-        data_dir: Some(data_dir),
+        state_dir: data_dir.as_ref().map(|data| data.join("shieldwall")),
+        data_dir,
         acquisition: path(desk, "crowdsec_service.acquisition_path").into_iter().collect(),
         acquisition_dir: path(desk, "crowdsec_service.acquisition_dir"),
         context_length,
@@ -190,6 +192,24 @@ fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
         client: client::read(tree, desk),
         tool_output: desk.text(tree, "cscli.output").map(str::to_owned),
     })
+}
+
+fn no_data_dir(tree: &Yaml) -> Diagnostic {
+    let missing = Diagnostic::error(
+        codes::MISSING_SETTING,
+        "the settings need `config_paths.data_dir`, the directory of data files",
+    );
+    let mut keys = tree.as_map().into_iter().flatten();
+    let section = keys.find(|(key, _)| key.as_str() == Some("config_paths"));
+    let (at, help) = match section {
+        Some((key, _)) => (key.span, format!("write `data_dir: {DATA_DIR}` below `config_paths:`")),
+        None => {
+            let first = tree.as_map().and_then(|pairs| pairs.first());
+            let at = first.map_or(tree.span, |(key, _)| key.span);
+            (at, format!("write `config_paths: {{data_dir: {DATA_DIR}}}`"))
+        }
+    };
+    missing.at(at, "missing here").help(help)
 }
 
 #[cfg(test)]
@@ -238,7 +258,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.yaml");
         fs::write(&path, "common: {}\n").unwrap();
-        assert!(format!("{:#}", load(&path).unwrap_err()).contains("config_paths.data_dir"));
+        let told = |text: &str| {
+            fs::write(&path, text).unwrap();
+            let read = load(&path).unwrap();
+            assert!(read.diagnostics.has_errors());
+            let style = syntax::Style { color: false, width: 100 };
+            let all = read.diagnostics.iter();
+            all.map(|it| syntax::render(it, &read.sources, style)).collect::<String>()
+        };
+        for (text, help) in [
+            ("common: {}\n", "write `config_paths: {data_dir: /var/lib/"),
+            ("config_paths:\n  hub_dir: /h\n", "write `data_dir: /var/lib/"),
+        ] {
+            let told = told(text);
+            assert!(told.contains("R0403") && told.contains("config.yaml:1:1"), "{told}");
+            assert!(told.contains("`config_paths.data_dir`") && told.contains(help), "{told}");
+        }
         fs::write(&path, "").unwrap();
         assert!(load(&path).is_err());
     }

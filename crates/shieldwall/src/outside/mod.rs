@@ -2,7 +2,7 @@
 //!
 //! One [`World`] serves all threads. Every answer is bounded in time, and "unknown" is always one.
 //!
-//! Reading order: [`geo`], [`dns`] with its [`wire`](dns::wire) format.
+//! Reading order: [`geo`], [`dns`].
 
 mod dns;
 

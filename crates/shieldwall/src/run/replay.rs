@@ -5,8 +5,8 @@
 //! the others go on parsing. So no thread waits unless it is far ahead, and buckets see the lines in
 //! their order on any number of threads (I2).
 //!
-//! INVARIANT: overflows, postoverflows and what goes back into scenarios happen batch by batch in
-//! order, and the cut into batches depends on the input alone; so do the alerts.
+//! INVARIANT: an overflow is settled, and goes back into the scenarios where it is to, before the
+//! event of any later line is poured. So the alerts depend on the input alone, however it is cut.
 
 use super::Sink;
 use crate::clock::SystemClock;
@@ -254,7 +254,7 @@ struct Queue<'a> {
 }
 
 impl<'a> Shared<'a> {
-    /// One thread's work, until the input or the replay ends. hot: benches/engine.rs
+    /// One thread's work, until the input or the replay ends. hot: `cargo xtask bench engine`
     fn work(&self, plan: &Plan, sources: &[LineSource]) -> Counters {
         let mut parser = Parser::new(Arc::clone(&plan.program), Arc::clone(&plan.outside));
         for (id, source) in (0..).zip(sources) {
@@ -390,14 +390,17 @@ impl<'a> Pourer<'a> {
         }
     }
 
-    /// Pours a batch and settles what overflows.
+    /// Pours a batch and settles what overflows as soon as it does.
     fn pour(&mut self, pours: &Pours) -> io::Result<()> {
         if pours.is_empty() {
             return Ok(());
         }
         let mut overflows = std::mem::take(&mut self.overflows);
-        self.buckets.pour_all(pours, &mut overflows);
-        let outcome = overflows.drain(..).try_for_each(|overflow| self.settle(overflow, 0));
+        let (mut next, mut outcome) = (0, Ok(()));
+        while next < pours.len() && outcome.is_ok() {
+            next = self.buckets.pour_from(pours, next, &mut overflows);
+            outcome = overflows.drain(..).try_for_each(|overflow| self.settle(overflow, 0));
+        }
         self.overflows = overflows;
         outcome
     }

@@ -273,9 +273,17 @@ fn value(source: &str, script: &Script, data: &DataFiles) -> String {
     };
     pool.finish();
     let Ok(world) = World::read(&script.world) else { return "no world".to_owned() };
-    let now = Timestamp::from_unix(super::script::DAY + 12 * 3600, 0);
+    // As if the first line had just been read.
+    let mut now = Timestamp::from_unix(super::script::DAY + 12 * 3600, 0);
     let mut event = Event::new(pool.n_fields());
-    let line = script.steps.iter().find_map(|step| step.line.as_ref());
+    let mut line = None;
+    for step in &script.steps {
+        now = step.at.unwrap_or(now);
+        line = step.line.as_ref();
+        if line.is_some() {
+            break;
+        }
+    }
     if let Some((source, text)) = line {
         event.begin_line(SourceId(0), &script.sources[*source], text, &pool);
         event.time = Time::utc(now);

@@ -164,37 +164,44 @@ fn a_long_or_deep_expression_is_refused_in_time() {
     }
 }
 
+/// Patterns on which searches that try one way after the other take for ever, with how long lines
+/// may be here: each byte may cost as much as the pattern is large, and tests are not optimized.
+const PATTERNS: &[(&str, usize)] = &[
+    ("(a{1000}){1000}", 2_000),
+    ("((a{100}){100}){100}", 2_000),
+    ("(((((a*)*)*)*)*)*b", 2_000),
+    ("(a|aa)+$", 2_000),
+    ("(.*)(.*)(.*)(.*)(.*)(.*)(.*)(.*)x", 2_000),
+    ("(x+x+)+y", 2_000),
+    ("[a-z]{1,50}[a-z]{1,50}b", 2_000),
+    ("[a-z]{1,1000}[a-z]{1,1000}b", 300),
+    ("(?i)(\\pL{500}|\\pN{500})", 2_000),
+    ("((a?){500})a{500}", 2_000),
+];
+
+/// Whoever writes rules gets an answer in time, and so does whoever writes lines. How the cost grows
+/// is counted in [`a_search_costs_no_more_than_a_pattern_is_large`].
 #[test]
 fn a_pattern_that_would_explode_is_refused_or_linear() {
-    let patterns = [
-        "(a{1000}){1000}",
-        "((a{100}){100}){100}",
-        "(((((a*)*)*)*)*)*b",
-        "(a|aa)+$",
-        "(.*)(.*)(.*)(.*)(.*)(.*)(.*)(.*)x",
-        "(x+x+)+y",
-        "[a-z]{1,50}[a-z]{1,50}b",
-        "(?i)(\\pL{500}|\\pN{500})",
-        "((a?){500})a{500}",
-    ];
     let nested: String = format!("{}a{}", "(".repeat(2000), ")".repeat(2000));
     let wide = vec!["a?"; 2_000].concat();
-    for pattern in patterns.iter().copied().chain([nested.as_str(), wide.as_str()]) {
+    let more = [(nested.as_str(), 2_000), (wide.as_str(), 2_000)];
+    for (pattern, n) in PATTERNS.iter().copied().chain(more) {
         let started = Instant::now();
         let shown = &pattern[..pattern.len().min(40)];
         let grok = format!(
             "name: test/grok\nfilter: 'true'\ngrok:\n  pattern: '{pattern}%{{WORD:x}}'\n  apply_on: Line.Raw\n"
         );
         let mut guard = Guard::with(beside(&grok), Limits::default());
-        guard.line("a".repeat(2_000));
-        guard.line("x".repeat(2_000));
+        guard.line("a".repeat(n));
+        guard.line("x".repeat(n));
         let data = "name: test/data\nfilter: RegexpInFile(evt.Line.Raw, 'bombs')\n\
                     data: [{dest_file: bombs, type: regexp}]\nstatics: [{meta: a, value: b}]\n";
         let compiled = compiled(&[LOGINS, data], &[BRUTE_FORCE], &mut |_| {
             Some(format!("{pattern}\nharmless\n"))
         });
         let mut guard = Guard::with(compiled, Limits::default());
-        guard.line("a".repeat(2_000));
+        guard.line("a".repeat(n));
         for _ in 0..3 {
             assert_eq!(
                 guard.line("2024-03-01T12:00:00Z failed root from 192.0.2.7"),
@@ -203,6 +210,60 @@ fn a_pattern_that_would_explode_is_refused_or_linear() {
         }
         assert_eq!(guard.sources(), ["192.0.2.7"], "{shown}");
         assert!(started.elapsed() < PATIENCE, "{shown}: {:?}", started.elapsed());
+    }
+}
+
+/// What searches for captures took beyond a look-up per byte, in tables of a limited size.
+fn effort(pattern: &str, limit: usize, text: &str) -> u64 {
+    let regex = re2::Regex::with_groups(pattern, &["found"]).unwrap();
+    let mut cache = re2::Cache::with_limit(limit);
+    let mut groups = vec![None; regex.groups().len()];
+    regex.captures(&mut cache, text, &mut groups);
+    cache.effort()
+}
+
+/// A text of `letters` without a period, so that an automaton meets ever new states.
+fn restless(letters: &[u8], n: usize) -> String {
+    let mut rng = testkit::rng::Rng::new(11);
+    (0..n).map(|_| char::from(*rng.pick(letters))).collect()
+}
+
+/// Counts what searches do, which is the same on every machine and in every build, instead of timing
+/// it. Two things must hold for each pattern, text, and room for tables:
+///
+/// - a text twice as long costs at most three times as much, once it is longer than the pattern is
+///   large: the cost is linear (a search that tries one way after the other is at four and more);
+/// - a byte costs at most a few times the pattern's size, whatever the length: so this holds for the
+///   pattern of two thousand steps, too, on lines much shorter than that.
+///
+/// With 16 KiB the tables are cleared every few bytes, the worst case.
+#[test]
+fn a_search_costs_no_more_than_a_pattern_is_large() {
+    // The pattern, about how many instructions it has, and letters that keep it from matching.
+    let cases: [(&str, u64, &[u8]); 6] = [
+        ("(?P<found>[a-z]{1,50}[a-z]{1,50})!", 200, b"a"),
+        ("(?P<found>[a-z]{1,50}[a-z]{1,50})!", 200, b"abcdefg"),
+        ("(?P<found>(?:a|b)*a(?:a|b){60})!", 130, b"ab"),
+        ("(?P<found>(((((a*)*)*)*)*)*)!", 30, b"a"),
+        ("(?P<found>(?:x+x+)+)y", 20, b"xxxz"),
+        ("(?P<found>(?:.*,){12})!", 60, b"a,"),
+    ];
+    for limit in [16 << 10, 1 << 20] {
+        for (pattern, size, letters) in cases {
+            let costs: Vec<u64> = [500, 1_000, 2_000]
+                .iter()
+                .map(|n| effort(pattern, limit, &restless(letters, *n)))
+                .collect();
+            let told = format!("{pattern} in {limit} bytes: {costs:?}");
+            assert!(costs[0] > 0, "nothing is counted: {told}");
+            assert!(costs[1] <= 3 * costs[0] && costs[2] <= 3 * costs[1], "{told}");
+            assert!(costs[2] <= 2_000 * 4 * size, "{told}");
+        }
+        for n in [100_u32, 200, 400] {
+            let text = restless(b"abcdefg", n as usize);
+            let cost = effort("(?P<found>[a-z]{1,1000}[a-z]{1,1000})!", limit, &text);
+            assert!(cost <= u64::from(n) * 4 * 4_000, "{n} bytes in {limit}: {cost}");
+        }
     }
 }
 

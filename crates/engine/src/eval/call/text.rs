@@ -115,7 +115,7 @@ impl Cx<'_> {
     }
 
     /// Changes the case of a text or decodes it. Nearly all texts are ASCII and change in place, and
-    /// most have nothing to decode and stay what they are. hot: benches/engine.rs
+    /// most have nothing to decode and stay what they are. hot: `cargo xtask bench engine`
     pub(in crate::eval) fn text_function(&mut self, function: F, of: &Text) -> Text {
         let text = self.str(of);
         let changed = match function {

@@ -17,11 +17,11 @@ impl Cx<'_> {
                 json_path::json_extract(of, self.scratch.json_path(path)).to_owned()
             }
             F::JsonExtractLib => {
-                let path = self.segments(args, usize::MAX)?;
+                let path = self.segments(args)?;
                 json_path::json_extract(args.str(0, self)?, &path).to_owned()
             }
             F::JsonExtractUnescape => {
-                let path = self.segments(args, 1)?;
+                let path = self.segments(args)?;
                 json_path::json_extract_unescape(args.str(0, self)?, &path)
             }
             F::JsonExtractSlice => {
@@ -64,9 +64,9 @@ impl Cx<'_> {
     }
 
     /// A JSON path from the arguments after the first.
-    fn segments(&self, args: &Args<'_>, most: usize) -> Eval<JsonPath> {
-        let n = args.values.len().saturating_sub(1).min(most);
-        let steps: Vec<&str> = (1..=n).map(|index| args.str(index, self)).collect::<Eval<_>>()?;
+    fn segments(&self, args: &Args<'_>) -> Eval<JsonPath> {
+        let steps: Vec<&str> =
+            (1..args.values.len()).map(|index| args.str(index, self)).collect::<Eval<_>>()?;
         Ok(JsonPath::from_steps(steps))
     }
 

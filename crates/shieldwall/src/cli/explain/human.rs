@@ -126,6 +126,16 @@ impl Tree<'_> {
                     format_args!("{dim}✗ {name}: filter {}{end}", filtered(filter, reads)),
                 );
             }
+            Ending::Aborted { assign, gave } => {
+                let assign = quoted(&one_line(assign));
+                self.line(
+                    indent,
+                    format_args!(
+                        "{bad}✗ {name}{end}: its static `{assign}` gives {gave}, which cannot be \
+                         stored: the line is lost"
+                    ),
+                );
+            }
             Ending::Failed { refusal } => {
                 let why = match refusal {
                     Some(refusal) => refused(refusal),

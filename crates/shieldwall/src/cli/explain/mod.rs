@@ -366,7 +366,9 @@ fn reason(stages: &[StageTrace]) -> String {
         nodes.iter().find_map(|node| {
             let own = match &node.ending {
                 trace::Ending::Success { whitelisted, .. } => whitelisted.as_deref(),
-                trace::Ending::Filtered { .. } | trace::Ending::Failed { .. } => None,
+                trace::Ending::Filtered { .. }
+                | trace::Ending::Failed { .. }
+                | trace::Ending::Aborted { .. } => None,
             };
             own.or_else(|| of(&node.children))
         })

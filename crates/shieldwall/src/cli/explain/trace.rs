@@ -9,7 +9,7 @@ use engine::{
     eval::Cx,
     observe::{Observer, Step},
     pool::known,
-    program::{Grok, GrokInput, Node},
+    program::{Grok, GrokInput, Node, Static, StaticValue},
     value::Value,
 };
 use rules::{NodeSource, grok::Registry};
@@ -64,6 +64,13 @@ pub(super) enum Ending {
         #[serde(skip_serializing_if = "Option::is_none")]
         refusal: Option<Refusal>,
     },
+    /// One of its statics gave what cannot be stored, and the line was lost.
+    Aborted {
+        /// The static, as keys and expressions.
+        assign: String,
+        /// What it gave.
+        gave: &'static str,
+    },
 }
 
 /// Why a pattern did not match.
@@ -91,7 +98,10 @@ impl NodeTrace {
     pub(super) fn nearest(&self) -> Option<(&Self, &Near)> {
         let own = match &self.ending {
             Ending::Failed { refusal: Some(Refusal::Pattern(near)) } => Some((self, near)),
-            Ending::Failed { .. } | Ending::Filtered { .. } | Ending::Success { .. } => None,
+            Ending::Failed { .. }
+            | Ending::Filtered { .. }
+            | Ending::Success { .. }
+            | Ending::Aborted { .. } => None,
         };
         let below = self.children.iter().filter_map(Self::nearest);
         // Of equals the last would win, and should be the first: hence from the end.
@@ -131,6 +141,8 @@ pub(super) struct Tracer<'a> {
     before: Fields,
     was_whitelisted: bool,
     stages: Vec<StageTrace>,
+    /// The stage of the node that ended last.
+    stage: String,
     /// Nodes that ended and whose parents have not, by depth.
     open: Vec<Vec<NodeTrace>>,
 }
@@ -150,6 +162,7 @@ impl<'a> Tracer<'a> {
             before,
             was_whitelisted: false,
             stages: Vec::new(),
+            stage: String::new(),
             open: Vec::new(),
         }
     }
@@ -158,8 +171,12 @@ impl<'a> Tracer<'a> {
     pub(super) fn into_stages(mut self) -> Vec<StageTrace> {
         // Children without a parent: a static ended the parse. They are shown as far as they got.
         let orphans: Vec<NodeTrace> = self.open.drain(..).rev().flatten().collect();
-        if let Some(last) = self.stages.last_mut() {
-            last.nodes.extend(orphans);
+        if orphans.is_empty() {
+            return self.stages;
+        }
+        match self.stages.last_mut().filter(|last| last.name == self.stage) {
+            Some(last) => last.nodes.extend(orphans),
+            None => self.stages.push(StageTrace { name: self.stage, nodes: orphans }),
         }
         self.stages
     }
@@ -229,11 +246,51 @@ impl<'a> Tracer<'a> {
 
 impl Observer for Tracer<'_> {
     fn node(&mut self, stage: &str, node: &Node, depth: usize, step: Step, cx: &mut Cx<'_>) {
+        let ending = self.ending(node, depth, step, cx);
+        self.keep(stage, node, depth, ending);
+    }
+
+    fn aborted(
+        &mut self,
+        stage: &str,
+        node: &Node,
+        depth: usize,
+        assign: &Static,
+        cx: &mut Cx<'_>,
+    ) {
+        let place = |statics: &[Static]| statics.iter().position(|it| std::ptr::eq(it, assign));
+        let source = self.texts.nodes.get(node.id as usize);
+        let text = source.and_then(|source| match &node.grok {
+            Some(grok) if place(&grok.statics).is_some() => {
+                source.grok_statics.get(place(&grok.statics)?)
+            }
+            _ => source.statics.get(place(&node.statics)?),
+        });
+        let value = match &assign.from {
+            StaticValue::Lit(_) => None,
+            StaticValue::Expr(expr) => cx.eval(expr).ok(),
+        };
+        let gave = match value {
+            Some(Value::Bool(_)) => "a boolean",
+            Some(Value::List(_)) => "a list of texts",
+            Some(Value::Time(_)) => "a time",
+            Some(Value::Duration(_)) => "a duration",
+            _ => "neither a text nor a number",
+        };
+        let assign = text.cloned().unwrap_or_default();
+        self.keep(stage, node, depth, Ending::Aborted { assign, gave });
+    }
+}
+
+impl Tracer<'_> {
+    fn keep(&mut self, stage: &str, node: &Node, depth: usize, ending: Ending) {
         if self.open.len() < depth + 2 {
             self.open.resize_with(depth + 2, Vec::new);
         }
-        let ending = self.ending(node, depth, step, cx);
         let children = std::mem::take(&mut self.open[depth + 1]);
+        if self.stage != stage {
+            stage.clone_into(&mut self.stage);
+        }
         let name = node.name.clone().into_string();
         if depth == 0 && self.stages.last().is_none_or(|last| last.name != stage) {
             self.stages.push(StageTrace { name: stage.to_owned(), nodes: Vec::new() });

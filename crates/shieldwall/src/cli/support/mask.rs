@@ -110,7 +110,10 @@ pub(super) fn address(text: &str) -> String {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (host, path) = rest.split_at(end);
     // A question may hold a token as well.
-    let path = path.split_once('?').map_or(path.to_owned(), |(path, _)| format!("{path}?{MASK}"));
+    let path = match path.split_once('?') {
+        Some((path, _)) => format!("{path}?{MASK}"),
+        None => path.to_owned(),
+    };
     match host.rsplit_once('@') {
         Some((_, host)) => format!("{scheme}://{MASK}@{host}{path}"),
         None => format!("{scheme}://{host}{path}"),

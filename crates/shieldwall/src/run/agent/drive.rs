@@ -11,7 +11,7 @@ use super::{
 use crate::clock::SystemClock;
 use acquis::{Batch, Clock as _, Registry};
 use crossbeam_channel::{Receiver, Sender, select};
-use engine::{Engine, Limits, Overflow, Pours, observe::Counters};
+use engine::{Engine, Limits, Overflow, Pours, observe::Counters, pour::Buckets};
 use model::SourceId;
 use std::{
     cell::Cell,
@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tracing::error;
+use tracing::{error, info};
 
 /// How long to wait at most: numbers are published and old buckets freed at least this often.
 const TICK: Duration = Duration::from_secs(1);
@@ -140,7 +140,8 @@ impl<'a> Driver<'a> {
             if outcome.is_err() {
                 count(&self.published.panics);
                 error!("a bug: a line made the engine panic; all buckets are lost");
-                self.replace(self.rules.clone());
+                // What the engine was in the middle of cannot be trusted.
+                drop(self.replace(self.rules.clone()));
             }
         }
         // Overflows that wait in memory are settled on an orderly stop, so the lines are done.
@@ -159,18 +160,21 @@ impl<'a> Driver<'a> {
                 self.generation += 1;
                 let _output_ended =
                     self.overflows.send(Settle::Reload(self.generation, rules.clone()));
-                self.replace(rules);
+                let buckets = self.replace(rules);
+                let n_before = buckets.table.len();
+                let n_kept = self.engine.buckets.adopt(buckets);
+                info!(n_kept, n_ended = n_before - n_kept, "buckets of unchanged scenarios go on");
             }
             Control::Settled => {}
         }
     }
 
-    /// Goes on with a new engine.
-    fn replace(&mut self, rules: Running) {
+    /// Goes on with a new engine; gives the buckets of the one before.
+    fn replace(&mut self, rules: Running) -> Buckets {
         self.before.add(&without_nodes(&self.engine.parser.counters));
         self.evicted_before += evicted(&self.engine);
         self.out.clear();
-        self.engine = new_engine(&rules, self.limits);
+        let old = std::mem::replace(&mut self.engine, new_engine(&rules, self.limits));
         self.rules = rules;
         self.n_sources = 0;
         for source in self.registry.since(0) {
@@ -178,6 +182,7 @@ impl<'a> Driver<'a> {
             self.engine.parser.add_source(id, Arc::unwrap_or_clone(source));
             self.n_sources += 1;
         }
+        old.buckets
     }
 
     /// Sends overflows to be settled. An error: nobody settles any more.
