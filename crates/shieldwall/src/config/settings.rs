@@ -4,8 +4,8 @@
 //! is not here yet, so that an installed `config.yaml` works as it is. Unknown keys are reported.
 
 use super::{
-    codes,
     client::{self, Client},
+    codes,
     database::{self, Database},
     keys::KEYS,
     raw::{Desk, value},
@@ -168,7 +168,8 @@ fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
         size: size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usual.size),
     };
     let enabled = desk.flag(tree, "crowdsec_service.enable").unwrap_or(true);
-    let data_database = data_dir.as_deref().unwrap_or(Path::new(DATA_DIR)).join("crowdsec.db");
+    let data_database =
+        data_dir.as_deref().unwrap_or_else(|| Path::new(DATA_DIR)).join("crowdsec.db");
     Ok(Settings {
         places: Places {
             hub_dir,

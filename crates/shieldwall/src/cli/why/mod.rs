@@ -203,7 +203,7 @@ mod tests {
         check(&[ended.clone(), reason(true, false, true)], 1, 1, Verdict::Blocked);
         check(&[simulated.clone(), reason(true, false, false)], 0, 1, Verdict::PartlyBlocked);
         check(&[simulated], 1, 1, Verdict::Simulated);
-        check(&[ended.clone()], 1, 1, Verdict::Allowed);
+        check(std::slice::from_ref(&ended), 1, 1, Verdict::Allowed);
         check(&[ended], 0, 1, Verdict::NotBlocked);
         check(&[], 0, 1, Verdict::NotBlocked);
         check(&[], 0, 0, Verdict::Unknown);
