@@ -85,7 +85,8 @@ fn overflows_go_back_into_scenarios_and_come_out_before_the_end() {
     let scenario = sandbox::SCENARIO.replace("capacity: 2", "capacity: 2\nreprocess: true");
     sandbox.write("etc/scenarios/three-fails.yaml", &scenario);
     sandbox.write("etc/acquis.yaml", "source: stdin\nlabels: {type: demo}\nmode: cat\n");
-    let mut command = sandbox.command(&["up", "--rules", "etc", "-o", "json", "--no-api"]);
+    let mut command =
+        sandbox.command(&["up", "--rules", "etc", "-o", "json", "--no-api", "--state", "state"]);
     command.stdin(Stdio::piped());
     let mut up = Up::start(command);
     let mut input = up.child.stdin.take().expect("a pipe");
@@ -137,7 +138,8 @@ fn a_datasource_may_change_its_lines() {
         let text =
             format!("source: stdin\nlabels: {{type: demo}}\nmode: cat\ntransform: {transform}\n");
         sandbox.write("etc/acquis.yaml", &text);
-        let mut command = sandbox.command(&["up", "--rules", "etc", "-o", "json"]);
+        let mut command = sandbox
+            .command(&["up", "--rules", "etc", "-o", "json", "--no-api", "--state", "state"]);
         command.stdin(Stdio::piped());
         Up::start(command)
     };

@@ -331,6 +331,20 @@ fn add(args: &AddArgs, tool: &Tool) -> Result<()> {
     Ok(())
 }
 
+/// Gives the tools themselves a machine, with its credentials in a file.
+pub(super) fn add_own(tool: &Tool, file: PathBuf) -> Result<()> {
+    let args = AddArgs {
+        name: Some("command-line".to_owned()),
+        password: None,
+        file: Some(file),
+        url: None,
+        interactive: false,
+        auto: true,
+        force: true,
+    };
+    add(&args, tool)
+}
+
 /// Where the local API of these settings is.
 fn own_address(settings: &Settings) -> Option<String> {
     let server = settings.server.as_ref()?;

@@ -104,15 +104,17 @@ impl Tool {
         if self.settings.server.is_none() {
             bail!("local API is disabled -- this command must be run on the local API machine");
         }
-        let usual =
-            || Ok::<_, anyhow::Error>(config::state_dir(&self.settings)?.join("shieldwall.db"));
-        let path = match (&self.database, &self.settings.database.path) {
-            (Some(path), _) => path.clone(),
-            (None, Some(path)) => self.settings.database.file(path.clone())?,
-            (None, None) => usual()?,
-        };
-        let settings = store::Settings { path, index: Index::None };
+        let settings = store::Settings { path: self.database()?, index: Index::None };
         Store::open(&settings, self.now()).context("unable to open the database")
+    }
+
+    /// The file of the database.
+    fn database(&self) -> Result<PathBuf> {
+        match (&self.database, &self.settings.database.path) {
+            (Some(path), _) => Ok(path.clone()),
+            (None, Some(path)) => self.settings.database.file(path.clone()),
+            (None, None) => Ok(config::state_dir(&self.settings)?.join("shieldwall.db")),
+        }
     }
 
     /// Runs something of the store or of a client to its end.
@@ -126,10 +128,30 @@ impl Tool {
 
     /// The credentials for the local API, and where they are.
     pub(crate) fn credentials(&self) -> Result<(Credentials, PathBuf)> {
-        let Some(path) = &self.settings.client.credentials else {
-            bail!("loading api client: no API client section in configuration");
-        };
-        Ok((Credentials::read(path)?, path.clone()))
+        match &self.settings.client.credentials {
+            Some(path) => Ok((Credentials::read(path)?, path.clone())),
+            None if self.config.is_none() => self.own_credentials(),
+            None => bail!("loading api client: no API client section in configuration"),
+        }
+    }
+
+    /// Credentials beside the database, made at their first use: where nobody wrote settings, the
+    /// API that `up` runs is used by the tools without further ado. Who may write the database may
+    /// do all that they can.
+    fn own_credentials(&self) -> Result<(Credentials, PathBuf)> {
+        let database = self.database()?;
+        if !database.is_file() {
+            bail!(
+                "there is no local API on this host yet ({} is not there): start one with \
+                 `shieldwall up`, or name the settings of another one with --config FILE",
+                database.display()
+            );
+        }
+        let path = database.with_file_name("local_api_credentials.yaml");
+        if !path.is_file() {
+            super::machines::add_own(self, path.clone())?;
+        }
+        Ok((Credentials::read(&path)?, path))
     }
 
     /// A client of the local API.
