@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::child;
-use crate::clients;
 use crate::conformance;
 use crate::differential;
 use crate::tidy;
@@ -38,14 +37,13 @@ pub(crate) fn run(tree: &Tree) -> Result<ExitCode> {
         child::run(&mut command, &format!("cargo {}", arguments[0]))?;
         Ok(ExitCode::SUCCESS)
     };
-    let steps: [Step<'_>; 7] = [
+    let steps: [Step<'_>; 6] = [
         ("format", &|| cargo(&["fmt", "--all", "--check"])),
         ("clippy", &|| cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
         ("tests", &|| cargo(&["test", "--workspace"])),
         ("tidy", &|| tidy::run(tree)),
         ("conformance", &|| conformance::run(tree, &conformance::Options::default())),
         ("differential", &|| differential::run(tree, &differential::Options::small())),
-        ("clients", &|| clients::run(tree, &clients::Options::default())),
     ];
     let mut results = Vec::new();
     for (name, step) in steps {

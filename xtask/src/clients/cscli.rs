@@ -82,16 +82,18 @@ fn add(station: &Station<'_>, steps: &Steps<'_>) -> Result<()> {
         for (key, value) in expected {
             ensure!(decision[key] == value, "{key} should be {value}: {decision}");
         }
-        let starts = |value: &str, start: &str| -> Result<()> {
+        // What is left, in whole seconds: asked at once, all of it.
+        let lasts = |value: &str, whole: &str, start: &str| -> Result<()> {
             let decision = about(&decisions, value)?;
             let duration = decision["duration"].as_str().unwrap_or_default();
-            ensure!(duration.starts_with(start), "duration should be {start}…: {decision}");
+            let fits = duration == whole || duration.starts_with(start);
+            ensure!(fits, "duration should be {whole} or {start}…: {decision}");
             Ok(())
         };
-        starts(ADDRESS, "1h59m")?;
-        starts(SIX, "2h59m")?;
-        starts(RANGE, "1h29m")?;
-        starts("ZZ", "4m")
+        lasts(ADDRESS, "2h0m0s", "1h59m")?;
+        lasts(SIX, "3h0m0s", "2h59m")?;
+        lasts(RANGE, "1h30m0s", "1h29m")?;
+        lasts("ZZ", "5m0s", "4m")
     })?;
     steps.step("decisions import", || {
         // This version reads a file by its name: keys of JSON objects in a list.
