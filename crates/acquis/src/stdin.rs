@@ -91,7 +91,10 @@ impl Read for Stoppable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{channel, testing::World};
+    use crate::{
+        channel,
+        testing::{StopAtEnd, World},
+    };
     use std::{io::Write, os::fd::OwnedFd, os::unix::net::UnixStream};
 
     #[test]
@@ -102,6 +105,7 @@ mod tests {
         let config = StdinConfig::new(Common::default());
         std::thread::scope(|scope| {
             let input = File::from(OwnedFd::from(input));
+            let _stop = StopAtEnd(&world.stop);
             let running = scope.spawn(|| read(input, &config, &sink, &world.context()));
             writer.write_all(b"one\nhalf").unwrap();
             let texts = |batch: crate::Batch| -> Vec<_> {

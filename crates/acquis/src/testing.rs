@@ -34,6 +34,16 @@ pub(crate) fn skip(test: &str, reason: &str) {
     writeln!(io::stderr(), "SKIPPED {test}: {reason}").unwrap();
 }
 
+/// Stops a source when a test ends, also where it fails: a scope waits for its threads, and a test
+/// that never ends says nothing of why.
+pub(crate) struct StopAtEnd<'a>(pub(crate) &'a Stop);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
 /// What a source borrows, owned by a test.
 pub(crate) struct World {
     pub(crate) clock: FakeClock,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Batch, Checkpoints, Common, Mode, SourceError, channel,
-    testing::{World, skip},
+    testing::{StopAtEnd, World, skip},
 };
 use crossbeam_channel::Receiver;
 use jiff::tz::TimeZone;
@@ -180,6 +180,7 @@ fn reads_a_real_journal_over_restarts() {
         let world = World::with(Checkpoints::open(&positions).unwrap());
         let (sink, receiver) = channel(10);
         std::thread::scope(|scope| {
+            let _stop = StopAtEnd(&world.stop);
             let running = scope.spawn(|| run(&config, &sink, &world.context()));
             let lines = receive(&receiver, n_lines);
             world.stop.set();

@@ -1,7 +1,7 @@
 //! What happens to one file, told step by step.
 
 use super::*;
-use crate::{config::Exclude, config::Mode, context::SourceError, file};
+use crate::{config::Exclude, config::Mode, context::SourceError, file, testing::StopAtEnd};
 use std::os::unix::fs::symlink;
 
 const NOTHING: [&str; 0] = [];
@@ -286,6 +286,7 @@ fn a_running_source_notices_by_itself_and_stops_when_told() {
     bench.append("a.log", "old\n");
     std::thread::scope(|scope| {
         let context = bench.world.context();
+        let _stop = StopAtEnd(&bench.world.stop);
         let running = scope.spawn(move || file::run(&bench.config, &bench.sink, &context));
         let (world, receiver) = (&bench.world, &bench.receiver);
         // Whether this lands before or behind the first look, b.log was not there at the start or
