@@ -22,6 +22,8 @@ mod sink;
 
 mod alert;
 
+mod collection;
+
 mod conformance;
 
 mod differential;
@@ -58,6 +60,8 @@ enum Task {
     Tidy,
     /// Runs the hub's own tests, fetched from Debian, against this engine.
     Conformance(conformance::Options),
+    /// Checks our own rule collection: its index, what every item owes, its tests.
+    Hub(collection::Options),
     /// Compares our alerts with those of Debian's crowdsec on generated logs.
     Differential(differential::Options),
     /// Runs real clients, fetched from Debian, PyPI and npm, against our server.
@@ -102,6 +106,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Task::Test => test::run(&tree),
         Task::Tidy => tidy::run(&tree),
         Task::Conformance(options) => conformance::run(&tree, &options),
+        Task::Hub(options) => collection::run(&tree, &options),
         Task::Differential(options) => differential::run(&tree, &options),
         Task::Clients(options) => clients::run(&tree, &options),
         Task::Bench { what } => bench::run(&tree, what),

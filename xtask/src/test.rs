@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::child;
+use crate::collection;
 use crate::conformance;
 use crate::differential;
 use crate::tidy;
@@ -37,11 +38,12 @@ pub(crate) fn run(tree: &Tree) -> Result<ExitCode> {
         child::run(&mut command, &format!("cargo {}", arguments[0]))?;
         Ok(ExitCode::SUCCESS)
     };
-    let steps: [Step<'_>; 6] = [
+    let steps: [Step<'_>; 7] = [
         ("format", &|| cargo(&["fmt", "--all", "--check"])),
         ("clippy", &|| cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
         ("tests", &|| cargo(&["test", "--workspace"])),
         ("tidy", &|| tidy::run(tree)),
+        ("hub", &|| collection::run(tree, &collection::Options::default())),
         ("conformance", &|| conformance::run(tree, &conformance::Options::default())),
         ("differential", &|| differential::run(tree, &differential::Options::small())),
     ];
