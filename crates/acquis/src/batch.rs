@@ -15,7 +15,7 @@ use crate::{
     transform::Transform,
 };
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use model::{Line, SourceId, Timestamp};
+use model::{Line, SourceId, Stamp, Timestamp};
 use std::{fmt, ops::Range, sync::Arc};
 
 /// A batch is handed over once it holds this much text. Large enough that the channel costs
@@ -156,6 +156,7 @@ struct Span {
     end: u32,
     source: SourceId,
     read_at: Timestamp,
+    stamp: Stamp,
 }
 
 impl Batch {
@@ -167,9 +168,17 @@ impl Batch {
 
     /// Adds one line.
     pub fn push(&mut self, line: Line<'_>) {
+        self.push_stamped(line, Stamp::NONE);
+    }
+
+    /// Adds one line that would have the same stamp if it were read again.
+    pub(crate) fn push_stamped(&mut self, line: Line<'_>, stamp: Stamp) {
         let start = self.buffers.text.len();
         self.buffers.text.extend_from_slice(line.text);
         self.push_range(start..self.buffers.text.len(), line.source, line.read_at);
+        if let Some(span) = self.buffers.lines.last_mut() {
+            span.stamp = stamp;
+        }
     }
 
     /// Adds a line whose bytes are in the buffer already.
@@ -178,7 +187,7 @@ impl Batch {
         // and an empty line is the safe reading of it.
         let end = u32::try_from(range.end).unwrap_or_default();
         let start = u32::try_from(range.start).unwrap_or_default().min(end);
-        self.buffers.lines.push(Span { start, end, source, read_at });
+        self.buffers.lines.push(Span { start, end, source, read_at, stamp: Stamp::NONE });
     }
 
     /// The lines, in the order they were read.
@@ -188,6 +197,11 @@ impl Batch {
             source: span.source,
             read_at: span.read_at,
         })
+    }
+
+    /// The lines, each with what tells it from all others.
+    pub fn stamped(&self) -> impl ExactSizeIterator<Item = (Line<'_>, Stamp)> {
+        self.iter().zip(self.buffers.lines.iter().map(|span| span.stamp))
     }
 
     /// How many lines there are.
@@ -204,10 +218,15 @@ impl Batch {
 
     /// Says that all lines were dealt with, whatever became of them. Without this the source reads
     /// them again after a restart.
-    pub fn ack(mut self) {
-        if let Some(receipt) = self.receipt.take() {
-            receipt.give(Verdict::Accepted);
-        }
+    pub fn ack(self) {
+        self.into_ack().give();
+    }
+
+    /// What is left of a batch whose lines were read: the duty to say so once what came of them is
+    /// safe. The text is let go.
+    #[must_use]
+    pub fn into_ack(mut self) -> Ack {
+        Ack(self.receipt.take())
     }
 
     /// Puts other lines in the place of each that was not asked about yet; `None` leaves a line as
@@ -221,8 +240,9 @@ impl Batch {
             match made_of(Line { text, source, read_at }) {
                 None => self.buffers.lines.push(span),
                 Some(made) => {
-                    made.iter().for_each(|text| {
-                        self.push(Line { text: text.as_bytes(), source, read_at });
+                    made.iter().zip(0..).for_each(|(text, number)| {
+                        let line = Line { text: text.as_bytes(), source, read_at };
+                        self.push_stamped(line, span.stamp.part(number));
                     });
                 }
             }
@@ -264,6 +284,34 @@ impl Drop for Batch {
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch").field("lines", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// An acknowledgment that is still to be given. Dropped, it says that the lines were never dealt
+/// with.
+#[must_use = "dropping it makes the source read the lines again"]
+pub struct Ack(Option<Receipt>);
+
+impl Ack {
+    /// Says that all lines of the batch were dealt with.
+    pub fn give(mut self) {
+        if let Some(receipt) = self.0.take() {
+            receipt.give(Verdict::Accepted);
+        }
+    }
+}
+
+impl Drop for Ack {
+    fn drop(&mut self) {
+        if let Some(receipt) = self.0.take() {
+            receipt.give(Verdict::Dropped);
+        }
+    }
+}
+
+impl fmt::Debug for Ack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ack").field("is_due", &self.0.is_some()).finish()
     }
 }
 

@@ -72,6 +72,9 @@ pub(crate) struct FilePosition {
     /// A copy of another file, known only to be left alone.
     #[serde(default)]
     pub(crate) copy: bool,
+    /// The bits of the stamp of this reading of the file; 0 where there is none.
+    #[serde(default)]
+    pub(crate) stamp: u64,
 }
 
 /// A place in a file: an offset, and digests that tell whether it is still the same place.
@@ -262,7 +265,7 @@ mod tests {
         let mark = Mark { offset, head: Fingerprint::of(b"head"), tail: Fingerprint::of(b"tail") };
         let bytes = Path::new(std::ffi::OsStr::from_bytes(b"/log/\xff"));
         let file =
-            |path| FilePosition { path: StoredPath::new(path), dev: 1, ino: 2, mark, copy: false };
+            |path| FilePosition { path: StoredPath::new(path), dev: 1, ino: 2, mark, copy: false, stamp: 9 };
         FilePositions {
             patterns: vec![String::from("/log/*")],
             scanned_at: 5,

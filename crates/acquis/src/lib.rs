@@ -32,7 +32,7 @@ mod throttle;
 #[cfg(test)]
 mod testing;
 
-pub use batch::{Batch, Closed, LineSink, channel};
+pub use batch::{Ack, Batch, Closed, LineSink, channel};
 pub use checkpoint::Checkpoints;
 pub use config::{Common, Mode, Source};
 pub use context::{Clock, Context, Counters, Counts, Retry, SourceError, Stop};

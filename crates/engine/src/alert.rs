@@ -51,14 +51,37 @@ pub(crate) fn build(
         events: bucket.queue.iter().map(|event| alert_event(event, cx.pool)).collect(),
         meta: context(program, bucket, cx),
     };
+    let mapkey = mapkey(scenario, &bucket.partition);
     Some(Overflow {
-        mapkey: mapkey(scenario, &bucket.partition),
+        identity: identity(&mapkey, scenario, bucket),
+        mapkey,
         reprocess: scenario.reprocess,
         whitelisted: false,
         whitelist_reason: "".into(),
         alert,
         sources,
     })
+}
+
+/// What names an overflow whenever and however often its lines are read: the bucket and the events in
+/// it. Times are left out: of a line that is read again, the wall clock makes others.
+fn identity(mapkey: &str, scenario: &Scenario, bucket: &Bucket) -> Option<u128> {
+    let mut sha = Sha1::new();
+    sha.update(mapkey.as_bytes());
+    sha.update(scenario.hash.as_bytes());
+    sha.update(bucket.total.to_be_bytes());
+    let mut n_events = 0;
+    for event in bucket.queue.iter() {
+        if event.stamp.is_none() {
+            return None;
+        }
+        sha.update(event.stamp.bits().to_be_bytes());
+        n_events += 1;
+    }
+    // Without an event there is nothing to tell it by.
+    let digest = sha.finalize();
+    let bits = digest.iter().take(16).fold(0, |bits, byte| (bits << 8) | u128::from(*byte));
+    (n_events > 0).then_some(bits)
 }
 
 /// The key of a bucket as upstream names it: SHA-1 of filter, partition and name (spec §5.3).

@@ -15,7 +15,7 @@ use crate::program::{Program, Scenario, Stage};
 use crate::stage::Runner;
 use alloc::{sync::Arc, vec::Vec};
 use core::mem::take;
-use model::{Line, LineSource, SourceId, Time, Timestamp};
+use model::{Line, LineSource, SourceId, Stamp, Time, Timestamp};
 
 /// What memory an engine may take (I5).
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,8 @@ pub struct Parser {
     event: Event,
     scratch: Scratch,
     sources: Vec<LineSource>,
+    /// The stamp of the next line.
+    stamp: Stamp,
     /// What it did so far.
     pub counters: Counters,
 }
@@ -68,6 +70,7 @@ impl Parser {
             event: Event::new(program.pool.n_fields()),
             scratch,
             sources: Vec::new(),
+            stamp: Stamp::NONE,
             counters: Counters { nodes, ..Counters::default() },
             outside,
             program,
@@ -111,6 +114,7 @@ impl Parser {
         let ask = if observer.is_some() { Ask::All } else { Ask::Candidates };
         self.counters.lines += 1;
         self.event.begin_line(line.source, source, line.text, &self.program.pool);
+        self.event.stamp = take(&mut self.stamp);
         self.event.time = Time::utc(now);
         self.event.line_time = Time::utc(line.read_at);
         self.scratch.begin();
@@ -267,6 +271,19 @@ impl Engine {
         let outcome = self.parser.process(line, now, &mut self.pours);
         self.buckets.pour_all(&self.pours, out);
         outcome
+    }
+
+    /// [`Engine::process`] of a line that can be told from all others, so that the overflows it
+    /// makes have an identity.
+    pub fn process_stamped(
+        &mut self,
+        line: Line<'_>,
+        stamp: Stamp,
+        now: Timestamp,
+        out: &mut Vec<Overflow>,
+    ) -> Outcome {
+        self.parser.stamp = stamp;
+        self.process(line, now, out)
     }
 
     /// Takes pours that came from elsewhere: overflows that a [`Settler`] sent back.

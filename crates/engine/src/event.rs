@@ -9,7 +9,9 @@ use crate::overflow::Overflow;
 use crate::pool::{FieldId, LitId, MemoId, Pool, Space, known};
 use crate::value::{Map, Text, Value};
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
-use model::{LineSource, SourceId, Time, TimeMode};
+use core::hash::Hasher as _;
+use model::{LineSource, SourceId, Stamp, Time, TimeMode};
+use siphasher::sip::SipHasher13;
 
 /// An arena may not grow past this for one line: what expressions build must end somewhere (I5).
 pub const MAX_ARENA: usize = 64 << 20;
@@ -80,6 +82,8 @@ pub struct Event {
     pub time: Time,
     /// `evt.Line.Time`
     pub line_time: Time,
+    /// Tells the line, or the overflow, from all others.
+    pub stamp: Stamp,
     /// `evt.Overflow` of an overflow event.
     pub overflow: Option<Box<Overflow>>,
     /// `evt.Overflow` as a value, made on demand.
@@ -108,6 +112,7 @@ impl Event {
             stage: 0,
             time: Time::default(),
             line_time: Time::default(),
+            stamp: Stamp::NONE,
             overflow: None,
             overflow_value: None,
         }
@@ -131,6 +136,7 @@ impl Event {
         self.whitelisted = false;
         self.process = false;
         self.stage = 0;
+        self.stamp = Stamp::NONE;
         self.overflow = None;
         self.overflow_value = None;
     }
@@ -168,6 +174,8 @@ impl Event {
         self.arena.clear();
         self.time = time;
         self.line_time = time;
+        // The low bits will do: they are those of a digest.
+        self.stamp = overflow.identity.map_or(Stamp::NONE, |identity| Stamp::of(identity as u64));
         self.overflow = Some(Box::new(overflow));
         self.set_text(known::MARSHALED_TIME, marshaled_time);
         // There is a line, and it is empty: a grok on it is tried.
@@ -477,8 +485,20 @@ impl Event {
             time: self.time,
             kind: self.kind,
             time_mode: self.time_mode,
+            stamp: self.kept_stamp(pool),
             rest,
         }
+    }
+
+    /// The stamp a bucket keeps: that of the line, and of what it says. The place of a line can come
+    /// back in a file that was written anew; the same text at the same place hardly does.
+    fn kept_stamp(&self, pool: &Pool) -> Stamp {
+        if self.stamp.is_none() || self.kind == Kind::Overflow {
+            return self.stamp;
+        }
+        let mut hasher = SipHasher13::new_with_keys(self.stamp.bits(), 0);
+        hasher.write(self.get(known::LINE_RAW, pool).unwrap_or("").as_bytes());
+        Stamp::of(hasher.finish())
     }
 }
 
@@ -532,6 +552,8 @@ pub struct Snapshot {
     pub kind: Kind,
     /// Whose clock the event follows.
     pub time_mode: TimeMode,
+    /// Tells the event from all others, what its line says included.
+    pub(crate) stamp: Stamp,
     rest: Option<Box<Rest>>,
 }
 

@@ -23,6 +23,9 @@ pub struct Overflow {
     pub whitelisted: bool,
     /// Why.
     pub whitelist_reason: Box<str>,
+    /// Names this overflow among all: the same each time the same lines make it, and that of no
+    /// other. `None` where some line has no [`model::Stamp`].
+    pub identity: Option<u128>,
     /// The alert, with the first source.
     pub alert: Alert,
     /// All sources by the key they were found under, sorted by key; never empty. The first one's

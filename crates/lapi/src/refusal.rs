@@ -54,21 +54,38 @@ impl Refusal {
     /// it is; the path and the system's words are for the log.
     pub(crate) fn store(error: &store::Error, suffix: &str) -> Self {
         use store::Error;
+        let status = match error {
+            Error::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            Error::ReadOnly { .. } | Error::Busy { .. } | Error::Closed => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Error::NotFound { .. }
+            | Error::Exists { .. }
+            | Error::Corrupt { .. }
+            | Error::Schema { .. }
+            | Error::Unusable { .. }
+            | Error::NoIndex => StatusCode::INTERNAL_SERVER_ERROR,
+        };
         let kind = match error {
             Error::NotFound { .. } => return Self::not_found(),
             Error::Exists { what, name } => {
                 return Self::internal(format!("{what} '{name}' exists"));
             }
-            Error::Full { .. } => "no space left for the database",
-            Error::ReadOnly { .. } => "the database cannot be written",
+            Error::Full { .. } => "no space left on the disk of the database",
+            Error::ReadOnly { .. } => "the disk of the database cannot be written",
             Error::Corrupt { .. } => "the database is damaged",
             Error::Schema { .. } => "the database does not fit this program",
             Error::Busy { .. } => "the database is busy",
             Error::Unusable { .. } => "the database cannot be used",
             Error::NoIndex | Error::Closed => "the database is closed",
         };
-        tracing::error!(%error, doing = suffix, "the store refused a request");
-        Self::internal(format!("{kind}: {suffix}"))
+        if error.retry() == store::Retry::Later {
+            // The store tells about its disk itself, and not once for each request.
+            tracing::debug!(%error, doing = suffix, "the store refused a request");
+        } else {
+            tracing::error!(%error, doing = suffix, "the store refused a request");
+        }
+        Self::new(status, format!("{kind}: {suffix}"))
     }
 
     pub(crate) fn not_found() -> Self {

@@ -21,5 +21,5 @@ pub use decision::{
     BadTarget, Decision, DecisionId, NewDecision, Uuid, canonical_net, canonical_scope, parse_ip,
     parse_range, parse_target,
 };
-pub use line::{Line, LineSource, SourceId, TimeMode};
+pub use line::{Line, LineSource, SourceId, Stamp, TimeMode};
 pub use time::{Time, Timestamp};

@@ -201,6 +201,7 @@ fn run(
 ) {
     let mut group: Vec<Box<dyn Request>> = Vec::new();
     let mut held = None;
+    let mut n_refused: u64 = 0;
     while let Some(first) = held.take().or_else(|| inbox.blocking_recv()) {
         let is_alone = first.is_large();
         group.push(first);
@@ -217,12 +218,20 @@ fn run(
         let failed = commit(conn, path, shared, &mut group).err();
         if let Some(error) = &failed {
             if !matches!(error, Error::NotFound { .. } | Error::Exists { .. }) {
-                tracing::warn!(%error, n_requests = group.len(), "a transaction was not stored");
+                n_refused = n_refused.saturating_add(1);
+                // A full disk refuses all there is, for hours: each time half as often.
+                if n_refused.is_power_of_two() {
+                    tracing::warn!(%error, n = n_refused, "a transaction was not stored");
+                }
             }
             if !conn.is_autocommit() {
                 // Nothing can be done when this fails, and the next BEGIN will say so.
                 drop(conn.execute_batch("ROLLBACK"));
             }
+        }
+        if failed.is_none() && n_refused > 0 {
+            tracing::info!(n = n_refused, "transactions are stored again");
+            n_refused = 0;
         }
         for request in group.drain(..) {
             request.answer(failed.clone());

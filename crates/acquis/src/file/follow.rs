@@ -14,13 +14,13 @@ use crate::{
     fingerprint::Fingerprint,
 };
 use memchr::{memchr_iter, memrchr};
-use model::{Line, SourceId, Timestamp};
+use model::{Line, SourceId, Stamp, Timestamp};
 use std::{
     fs::{File, Metadata},
     io,
     os::unix::fs::{FileExt, MetadataExt},
     path::PathBuf,
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 /// How much of the start of a file identifies it.
@@ -83,6 +83,8 @@ pub(super) struct Follow {
     /// Where it was found first; its lines carry this name.
     pub(super) origin: PathBuf,
     pub(super) source: SourceId,
+    /// Names this reading of this file, across restarts.
+    pub(super) stamp: Stamp,
     pub(super) place: Place,
     /// Not read before that one was read to its end.
     pub(super) after: Option<FollowId>,
@@ -116,6 +118,7 @@ pub(super) struct Opening {
     pub(super) path: PathBuf,
     pub(super) origin: PathBuf,
     pub(super) source: SourceId,
+    pub(super) stamp: Stamp,
     pub(super) place: Place,
     pub(super) after: Option<FollowId>,
     pub(super) now: Duration,
@@ -127,13 +130,14 @@ impl Follow {
         let file_id = FileId::of(&file.metadata()?);
         let recent = before(&file, mark.offset, TAIL)?;
         let head = start(&file, mark.head.len.into())?;
-        let Opening { id, path, origin, source, place, after, now } = opening;
+        let Opening { id, path, origin, source, stamp, place, after, now } = opening;
         Ok(Self {
             id,
             file_id,
             path,
             origin,
             source,
+            stamp,
             place,
             after,
             accepted: mark,
@@ -201,12 +205,14 @@ impl Follow {
             ino: self.file_id.ino,
             mark: self.accepted,
             copy: false,
+            stamp: self.stamp.bits(),
         }
     }
 
     /// Reads the file again from its start, as another reading.
     pub(super) fn restart(&mut self, id: FollowId, after: Option<FollowId>) {
         self.id = id;
+        self.stamp = next_reading(self.stamp);
         self.after = after;
         self.accepted = Mark::START;
         self.consumed = Mark::START;
@@ -232,7 +238,8 @@ impl Follow {
     ) {
         if !self.partial.is_empty() {
             count(&counters.unfinished);
-            batch.push(Line { text: &self.partial, source: self.source, read_at: at });
+            let line = Line { text: &self.partial, source: self.source, read_at: at };
+            batch.push_stamped(line, self.stamp.part(self.read));
         }
         self.drop_partial();
         let tail = Fingerprint::of(&self.recent);
@@ -283,7 +290,8 @@ impl Follow {
         let chunk = &window[n_known..];
         let mut start = 0;
         for end in memchr_iter(b'\n', chunk) {
-            self.line(&chunk[start..end], batch, limits);
+            let at = self.read.saturating_add(to_u64(end));
+            self.line(&chunk[start..end], at, batch, limits);
             start = end + 1;
         }
         if let Some(last) = memrchr(b'\n', chunk) {
@@ -297,8 +305,8 @@ impl Follow {
         self.recent.extend_from_slice(&window[window.len().saturating_sub(TAIL)..]);
     }
 
-    /// Hands over the line that ends with `piece`.
-    fn line(&mut self, piece: &[u8], batch: &mut Batch, limits: &PourLimits<'_>) {
+    /// Hands over the line that ends with `piece`, at the offset `at`.
+    fn line(&mut self, piece: &[u8], at: u64, batch: &mut Batch, limits: &PourLimits<'_>) {
         let held;
         let mut text = if self.partial.is_empty() && !self.partial_cut {
             without_hole(piece)
@@ -313,7 +321,8 @@ impl Follow {
         }
         self.drop_partial();
         if !text.is_empty() {
-            batch.push(Line { text, source: self.source, read_at: limits.read_at });
+            let line = Line { text, source: self.source, read_at: limits.read_at };
+            batch.push_stamped(line, self.stamp.part(at));
         }
     }
 
@@ -355,6 +364,20 @@ pub(super) struct PourLimits<'a> {
     pub(super) read_at: Timestamp,
     pub(super) now: Duration,
     pub(super) counters: &'a Counters,
+}
+
+/// The stamp of the first reading of a file. Numbers of files come back, together with the date of
+/// birth they do not; where a file system knows none, lines have no stamp.
+pub(super) fn first_reading(metadata: &Metadata) -> Stamp {
+    let Ok(born) = metadata.created() else { return Stamp::NONE };
+    let Ok(since) = born.duration_since(UNIX_EPOCH) else { return Stamp::NONE };
+    let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+    Stamp::of(nanos).part(metadata.dev()).part(metadata.ino())
+}
+
+/// The stamp of a file that begins anew.
+pub(super) const fn next_reading(stamp: Stamp) -> Stamp {
+    stamp.part(u64::MAX)
 }
 
 /// The mark behind the last line end in `file`: where following begins if its lines are old news.

@@ -35,6 +35,7 @@ use crate::{
     throttle::Throttle,
 };
 use discover::{Unknown, globs};
+use model::Stamp;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs,
@@ -69,6 +70,8 @@ pub(super) struct Tailer<'a> {
     n_followed: u64,
     /// Copies of files in `files` that match a pattern; reading them would repeat lines.
     copies: HashMap<FileId, Twin>,
+    /// The last readings of remembered files, while they are looked for again.
+    readings: HashMap<FileId, Stamp>,
     dirs: BTreeSet<PathBuf>,
     /// Whether some file is reached through a symbolic link.
     has_links: bool,
@@ -110,6 +113,7 @@ impl<'a> Tailer<'a> {
             files: Vec::new(),
             n_followed: 0,
             copies: HashMap::new(),
+            readings: HashMap::new(),
             dirs: BTreeSet::new(),
             has_links: false,
             batch: sink.batch(),
@@ -129,6 +133,7 @@ impl<'a> Tailer<'a> {
             Some(saved) => {
                 tailer.resume(&saved);
                 tailer.scan(&Unknown::SinceSaved(&saved));
+                tailer.readings.clear();
             }
         }
         if tailer.files.is_empty() {
@@ -186,7 +191,7 @@ impl<'a> Tailer<'a> {
         origin: &Path,
         place: Place,
         after: Option<FollowId>,
-        mark: Mark,
+        (mark, stamp): (Mark, Stamp),
     ) -> Option<Follow> {
         let source = self.config.common.line_source("file", &origin.to_string_lossy());
         let opening = Opening {
@@ -194,6 +199,7 @@ impl<'a> Tailer<'a> {
             path: moved.path.clone(),
             origin: origin.to_path_buf(),
             source: self.context.registry.register(source),
+            stamp,
             place,
             after,
             now: self.context.clock.monotonic(),
@@ -329,13 +335,17 @@ impl<'a> Tailer<'a> {
         self.flush()?;
         let follow = &self.files[index];
         let (path, origin, mark) = (follow.path.clone(), follow.origin.clone(), follow.consumed());
-        let (old_id, accepted) = (follow.id, follow.accepted);
+        let (old_id, accepted, stamp) = (follow.id, follow.accepted, follow.stamp);
         let taken = self.files.iter().map(|follow| follow.file_id).collect();
         let moved = rotate::find_copy(&origin, &follow.read_mark(), &taken);
         info!(path = %path.display(), copied = moved.is_some(), "truncated");
         let since = self.context.clock.monotonic();
         let copy = moved
-            .and_then(|moved| self.follow(moved, &origin, Place::Rotated { since }, None, mark));
+            .and_then(|moved| {
+                // The lines of the copy are those of the former content.
+                let from = (mark, stamp);
+                self.follow(moved, &origin, Place::Rotated { since }, None, from)
+            });
         let new_id = self.next_id();
         if let Some(mut copy) = copy {
             // The copy stands for the former content: it takes over the number under which lines
@@ -438,6 +448,7 @@ impl<'a> Tailer<'a> {
             ino: id.ino,
             mark: twin.mark,
             copy: true,
+            stamp: 0,
         });
         let mut copies: Vec<_> = copies.collect();
         copies.sort_unstable_by_key(|position| (position.dev, position.ino));

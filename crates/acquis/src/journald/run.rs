@@ -11,11 +11,12 @@ use crate::{
     checkpoint::{JournalPosition, Section},
     config::Mode,
     context::{Context, SourceError, Wake, count},
+    fingerprint::Fingerprint,
     ledger::{FAREWELL, Ledger},
     throttle::Throttle,
 };
 use jiff::tz::TimeZone;
-use model::{Line, SourceId};
+use model::{Line, SourceId, Stamp};
 use std::{
     io::{self, Read},
     os::fd::AsFd,
@@ -207,7 +208,16 @@ impl Reader<'_> {
             if entry.cut {
                 count(&counters.cut);
             }
-            entry.lines(zone, |text| batch.push(Line { text, source, read_at }));
+            // A cursor names an entry of a journal for ever.
+            let stamp = match Fingerprint::of(entry.cursor.as_bytes()) {
+                Fingerprint { len: 0, .. } => Stamp::NONE,
+                print => Stamp::of(print.hash),
+            };
+            let mut n_lines = 0;
+            entry.lines(zone, |text| {
+                batch.push_stamped(Line { text, source, read_at }, stamp.part(n_lines));
+                n_lines += 1;
+            });
             let cursor = (!entry.cursor.is_empty()).then(|| entry.cursor.clone());
             *reached = Some(JournalPosition { cursor, since: entry.received.saturating_add(1) });
         });

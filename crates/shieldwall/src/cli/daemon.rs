@@ -16,7 +16,7 @@ use crate::{
     report,
     rules::Keep,
     run::{
-        Sink,
+        Flushed, Sink,
         agent::{self, Agent, Running},
         heartbeat,
         outbox::{self, Outbox, deliver, local::Local, parent::Parent, remote::Remote},
@@ -27,13 +27,13 @@ use crate::{
 use acquis::Checkpoints;
 use anyhow::{Context as _, Result, bail, ensure};
 use engine::{Limits, Outside, Program};
-use model::Alert;
+use model::{Alert, Uuid};
 use std::{
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     thread,
     time::Duration,
 };
@@ -212,8 +212,13 @@ impl Daemon<'_> {
     ) -> Result<()> {
         let outbox = if parents.is_empty() { None } else { Some(self.outbox(settings, parents)?) };
         let limits = Limits::default();
-        let mut courier =
-            Courier { show: self.show, color: terminal::stdout_color(), outbox: outbox.as_ref() };
+        let stopping = Arc::<AtomicBool>::default();
+        let mut courier = Courier {
+            show: self.show,
+            color: terminal::stdout_color(),
+            outbox: outbox.as_ref(),
+            stopping: Arc::clone(&stopping),
+        };
         let mut reload = || {
             let running = up::reload(self.watch)?;
             if let Some(api) = api {
@@ -228,6 +233,7 @@ impl Daemon<'_> {
             limits: Limits { buckets: self.watch.max_buckets.unwrap_or(limits.buckets), ..limits },
             status_every: Duration::from_secs(self.watch.status.max(1)),
             sink: &mut courier,
+            stopping,
             reload: &mut reload,
         };
         let clock = SystemClock::start();
@@ -362,12 +368,17 @@ struct Courier<'a> {
     show: Show,
     color: bool,
     outbox: Option<&'a Outbox>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Sink for Courier<'_> {
-    fn alert(&mut self, alert: &Alert) -> io::Result<()> {
+    fn alert(&mut self, alert: &Alert, identity: Option<u128>) -> io::Result<()> {
         if let Some(outbox) = self.outbox {
-            outbox.push(&wire(alert)?);
+            let uuid = match identity {
+                Some(identity) => outbox.name(identity, &alert.source),
+                None => random_uuid()?,
+            };
+            outbox.push(&wire(alert, uuid)?, &self.stopping);
         }
         match self.show {
             Show::Printed(output) => print(alert, output, self.color),
@@ -379,19 +390,19 @@ impl Sink for Courier<'_> {
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        if let Some(outbox) = self.outbox {
-            outbox.sync();
-        }
-        Ok(())
+    fn flush(&mut self) -> io::Result<Flushed> {
+        Ok(self.outbox.map_or(Flushed::Safe, Outbox::sync))
     }
 }
 
-/// An alert as the outbox keeps it, with an identifier of its own.
-fn wire(alert: &Alert) -> io::Result<String> {
+fn random_uuid() -> io::Result<Uuid> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(|error| io::Error::other(error.to_string()))?;
-    let uuid = model::Uuid::from_random(u128::from_le_bytes(bits));
+    Ok(Uuid::from_random(u128::from_le_bytes(bits)))
+}
+
+/// An alert as the outbox keeps it, with an identifier of its own.
+fn wire(alert: &Alert, uuid: Uuid) -> io::Result<String> {
     let mut wire = api::Alert::from_model(alert);
     wire.uuid = Some(uuid.to_string());
     wire.kind = Some("crowdsec".to_owned());

@@ -285,7 +285,7 @@ impl Printer {
 }
 
 impl Sink for Printer {
-    fn alert(&mut self, alert: &Alert) -> io::Result<()> {
+    fn alert(&mut self, alert: &Alert, _: Option<u128>) -> io::Result<()> {
         match self.bar.clone() {
             Some(bar) => bar.suspend(|| {
                 self.write(alert)?;

@@ -64,6 +64,8 @@ pub(crate) struct Agent<'a> {
     pub(crate) status_every: Duration,
     /// Takes the alerts.
     pub(crate) sink: &'a mut dyn Sink,
+    /// Set once a signal says to stop.
+    pub(crate) stopping: Arc<AtomicBool>,
     /// Compiles the rules anew; `None` keeps the old ones, and has said why.
     pub(crate) reload: &'a mut dyn FnMut() -> Option<Running>,
 }
@@ -78,7 +80,7 @@ enum Event {
 impl Agent<'_> {
     /// Runs until the sources end or a signal says so.
     pub(crate) fn run(self) -> Result<()> {
-        let Self { rules, sources, checkpoints, limits, status_every, sink, reload } = self;
+        let Self { rules, sources, checkpoints, limits, status_every, sink, stopping, reload } = self;
         if sources.is_empty() {
             bail!("no datasource is left to read from");
         }
@@ -90,7 +92,6 @@ impl Agent<'_> {
         let published = Published::default();
         let (events, happened) = crossbeam_channel::bounded(64);
         // The second request to stop does not wait for anything.
-        let stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             flag::register_conditional_shutdown(signal, 1, Arc::clone(&stopping))
                 .context("listening for signals")?;

@@ -19,11 +19,21 @@ use std::io;
 
 /// Takes alerts, in order.
 pub(crate) trait Sink: Send {
-    /// Takes one. An error ends the run: its alerts would go nowhere.
-    fn alert(&mut self, alert: &Alert) -> io::Result<()>;
+    /// Takes one. `identity` names the overflow it came from, where that can be told from all
+    /// others. An error ends the run: its alerts would go nowhere.
+    fn alert(&mut self, alert: &Alert, identity: Option<u128>) -> io::Result<()>;
 
     /// Nothing follows for the moment: what was taken is to be brought to safety.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn flush(&mut self) -> io::Result<Flushed> {
+        Ok(Flushed::Safe)
     }
+}
+
+/// Where the alerts are that a [`Sink`] took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// They would be there if the process were killed now.
+    Safe,
+    /// They would not: the disk refuses. Asking again tries again.
+    InMemory,
 }

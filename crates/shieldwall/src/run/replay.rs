@@ -417,7 +417,7 @@ impl<'a> Pourer<'a> {
                     Some(n) => *n += 1,
                     None => drop(self.by_scenario.insert(alert.scenario.clone(), 1)),
                 }
-                self.sink.alert(&alert)?;
+                self.sink.alert(&alert, None)?;
             }
         }
         if back.is_empty() || depth >= MAX_DEPTH {

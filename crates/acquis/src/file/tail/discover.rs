@@ -11,11 +11,15 @@ use crate::{
     context::{SourceError, count},
     file::{
         config::FileConfig,
-        follow::{FileId, FollowId, Likeness, Place, end_mark, holds, mark_at},
+        follow::{
+            FileId, FollowId, Likeness, Place, end_mark, first_reading, holds, mark_at,
+            next_reading,
+        },
         glob::{Found, Glob, is_compressed},
         rotate,
     },
 };
+use model::Stamp;
 use std::{
     collections::HashSet,
     fs::{self, File, Metadata},
@@ -40,6 +44,10 @@ impl Tailer<'_> {
     /// Finds the remembered files again.
     pub(super) fn resume(&mut self, saved: &FilePositions) {
         let mut taken = HashSet::new();
+        for position in saved.files.iter().filter(|position| !position.copy) {
+            let id = FileId { dev: position.dev, ino: position.ino };
+            self.readings.insert(id, Stamp::from_bits(position.stamp));
+        }
         for position in &saved.files {
             let origin = position.path.to_path();
             let Some(moved) = rotate::find(position, &taken) else {
@@ -50,6 +58,7 @@ impl Tailer<'_> {
                 warn!(path = %origin.display(), "a file is gone, lines may be missing");
                 continue;
             };
+            let stamp = Stamp::from_bits(position.stamp);
             if position.copy {
                 if let Ok(metadata) = moved.file.metadata() {
                     let twin = Twin { path: moved.path, of: None, mark: position.mark };
@@ -63,7 +72,13 @@ impl Tailer<'_> {
                 count(&self.sink.counters().rotations);
                 Place::Rotated { since: self.context.clock.monotonic() }
             };
-            if let Some(follow) = self.follow(moved, &origin, place, None, position.mark) {
+            let stamp = if stamp.is_none() {
+                moved.file.metadata().map_or(Stamp::NONE, |metadata| first_reading(&metadata))
+            } else {
+                stamp
+            };
+            let from = (position.mark, stamp);
+            if let Some(follow) = self.follow(moved, &origin, place, None, from) {
                 taken.insert(follow.file_id);
                 self.files.push(follow);
             }
@@ -164,7 +179,10 @@ impl Tailer<'_> {
         let after = self.files.iter().rev().find(|follow| follow.origin == path);
         let after = after.map(|follow| follow.id);
         let moved = rotate::Moved { path: path.to_path_buf(), file };
-        if let Some(follow) = self.follow(moved, path, Place::AtPath, after, mark) {
+        // Remembered, and yet not what it was: it was truncated while nobody was looking.
+        let known = self.readings.get(&id).copied();
+        let stamp = known.map_or_else(|| first_reading(metadata), next_reading);
+        if let Some(follow) = self.follow(moved, path, Place::AtPath, after, (mark, stamp)) {
             info!(path = %path.display(), offset = mark.offset, "following");
             self.unreadable.remove(path);
             self.files.push(follow);

@@ -9,7 +9,7 @@ use super::{
     published::{Published, count, set},
 };
 use crate::clock::SystemClock;
-use acquis::{Batch, Clock as _, Registry};
+use acquis::{Ack, Batch, Clock as _, Registry};
 use crossbeam_channel::{Receiver, Sender, select};
 use engine::{Engine, Limits, Overflow, Pours, observe::Counters, pour::Buckets};
 use model::SourceId;
@@ -37,6 +37,9 @@ pub(super) enum Control {
     Pours(u64, Pours),
     /// Use these rules from now on.
     Reload(Running),
+    /// The overflows that came of a batch made others overflow, which have to be settled too before
+    /// its lines are done.
+    Again(Ack),
     /// Everything sent to the output before the question was settled.
     Settled,
 }
@@ -60,6 +63,8 @@ pub(super) struct Driver<'a> {
     clock: SystemClock,
     next_tick: Duration,
     out: Vec<Overflow>,
+    /// Of batches whose lines were processed. Bounded by the batches in flight.
+    acks: Vec<Ack>,
 }
 
 impl<'a> Driver<'a> {
@@ -88,6 +93,7 @@ impl<'a> Driver<'a> {
             clock: SystemClock::start(),
             next_tick: Duration::ZERO,
             out: Vec::new(),
+            acks: Vec::new(),
         }
     }
 
@@ -109,6 +115,7 @@ impl<'a> Driver<'a> {
             if self.hand_over().is_err() {
                 break;
             }
+            self.hand_over_acks();
             self.tick();
         }
         self.farewell();
@@ -132,9 +139,10 @@ impl<'a> Driver<'a> {
         let n_done = Cell::new(0);
         while n_done.get() < batch.len() {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                for line in batch.iter().skip(n_done.get()) {
+                for (line, stamp) in batch.stamped().skip(n_done.get()) {
                     n_done.set(n_done.get() + 1);
-                    self.engine.process(line, self.clock.now(), &mut self.out);
+                    let now = self.clock.now();
+                    self.engine.process_stamped(line, stamp, now, &mut self.out);
                 }
             }));
             if outcome.is_err() {
@@ -144,8 +152,8 @@ impl<'a> Driver<'a> {
                 drop(self.replace(self.rules.clone()));
             }
         }
-        // Overflows that wait in memory are settled on an orderly stop, so the lines are done.
-        batch.ack();
+        // The lines are done once what overflowed is safe, which the output knows.
+        self.acks.push(batch.into_ack());
     }
 
     fn obey(&mut self, control: Control) {
@@ -165,6 +173,7 @@ impl<'a> Driver<'a> {
                 let n_kept = self.engine.buckets.adopt(buckets);
                 info!(n_kept, n_ended = n_before - n_kept, "buckets of unchanged scenarios go on");
             }
+            Control::Again(ack) => self.acks.push(ack),
             Control::Settled => {}
         }
     }
@@ -191,6 +200,13 @@ impl<'a> Driver<'a> {
             self.overflows.send(Settle::Overflow(Box::new(overflow))).map_err(|_ended| Gone)?;
         }
         Ok(())
+    }
+
+    /// Sends the output the acknowledgments of the batches whose overflows it was sent.
+    fn hand_over_acks(&mut self) {
+        for ack in self.acks.drain(..) {
+            let _output_ended = self.overflows.send(Settle::Batch(ack));
+        }
     }
 
     fn tick(&mut self) {
@@ -225,7 +241,11 @@ impl<'a> Driver<'a> {
     fn farewell(&mut self) {
         let deadline = self.clock.monotonic().saturating_add(FAREWELL);
         for _ in 0..MAX_ROUNDS {
-            if self.hand_over().is_err() || self.overflows.send(Settle::Ask).is_err() {
+            if self.hand_over().is_err() {
+                return;
+            }
+            self.hand_over_acks();
+            if self.overflows.send(Settle::Ask).is_err() {
                 return;
             }
             loop {
@@ -238,7 +258,7 @@ impl<'a> Driver<'a> {
                     Err(_late_or_ended) => return,
                 }
             }
-            if self.out.is_empty() {
+            if self.out.is_empty() && self.acks.is_empty() {
                 return;
             }
         }

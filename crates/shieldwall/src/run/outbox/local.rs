@@ -71,8 +71,11 @@ impl Parent for Local {
         }
         let outcome = self.runtime.block_on(self.service.submit(&self.machine, incoming));
         // The API runs in this process: whatever it refuses now, it may take once its disk or its
-        // profiles are in order again.
-        outcome.map(drop).map_err(|refusal| Trouble::Later(refusal.message))
+        // profiles are in order again. What concerns the disk is no plain 500.
+        outcome.map(drop).map_err(|refusal| match refusal.status.as_u16() {
+            500 => Trouble::Fault(refusal.message),
+            _ => Trouble::Later(refusal.message),
+        })
     }
 
     fn beat(&self) -> Result<(), Trouble> {

@@ -10,12 +10,19 @@
 //! live in memory until it takes them. Both kinds are bounded (I5): past the limit the oldest
 //! segment goes, loudly.
 //!
-//! Reading order: [`Outbox`], [`segment`] (bytes and checksums), [`deliver`] (a thread for each
-//! parent), [`parent`] (who takes alerts), [`local`] and [`remote`].
+//! Reading order: [`Outbox`], [`segment`] (bytes and checksums), [`name`] (identifiers), [`deliver`]
+//! (a thread for each parent), [`culprit`] and [`aside`] (alerts a parent will not have), [`parent`]
+//! (who takes alerts), [`local`] and [`remote`].
 
 mod segment;
 
+mod name;
+
 pub(crate) mod deliver;
+
+mod culprit;
+
+mod aside;
 
 pub(crate) mod parent;
 
@@ -26,14 +33,19 @@ pub(crate) mod remote;
 #[cfg(test)]
 mod tests;
 
+use super::Flushed;
 use anyhow::{Context as _, Result};
+use model::{Source, Uuid};
 use segment::{Body, Segment};
 use std::{
     collections::{BTreeMap, VecDeque},
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tracing::{error, info, warn};
@@ -52,7 +64,7 @@ const MAX_ALERT: usize = 16 << 20;
 pub(crate) struct Limits {
     /// Bytes in all; past them the oldest segment goes.
     pub(crate) total: u64,
-    /// Bytes in memory while the disk refuses; past them new alerts are lost.
+    /// Bytes in memory while the disk refuses; past them whoever brings alerts waits.
     pub(crate) memory: u64,
 }
 
@@ -62,10 +74,14 @@ impl Default for Limits {
     }
 }
 
+/// How often whoever waits for room tries the disk again.
+const RETRY: Duration = Duration::from_millis(500);
+
 /// Alerts on their way.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     dir: PathBuf,
+    secret: name::Secret,
     limits: Limits,
     state: Mutex<State>,
     /// Told when there is something to read, and when the outbox closes.
@@ -84,6 +100,10 @@ struct State {
     closing: bool,
     /// Whether the disk refused the last time.
     refused: bool,
+    /// Whether an alert was lost because there was neither disk nor memory for it.
+    lost: bool,
+    /// Whether it was told that positions cannot be written.
+    position_told: bool,
 }
 
 /// A place in the journal: everything before it was delivered.
@@ -121,6 +141,7 @@ impl Outbox {
         let doing = || format!("opening the outbox {}", dir.display());
         fs::create_dir_all(dir).with_context(doing)?;
         let segments = segment::found(dir).with_context(doing)?;
+        let secret = name::secret(dir).with_context(doing)?;
         let mut next_number = segments.back().map_or(1, |last| last.number.saturating_add(1));
         let mut positions = BTreeMap::new();
         for parent in parents {
@@ -136,32 +157,60 @@ impl Outbox {
         let state = State { segments, next_number, positions, ..State::default() };
         let outbox = Self {
             dir: dir.to_path_buf(),
+            secret,
             limits,
             state: Mutex::new(state),
             changed: Condvar::new(),
         };
         outbox.forget_delivered(&mut outbox.lock());
+        let again = aside::take_again(dir, |alerts| {
+            alerts.iter().for_each(|alert| outbox.lock().append(alert));
+            outbox.sync() == Flushed::Safe
+        });
+        if let Err(error) = again {
+            warn!(%error, file = aside::AGAIN, "alerts to be sent again cannot be read");
+        }
         Ok(outbox)
     }
 
-    /// Takes an alert, a text without line breaks. It counts as taken when [`Self::sync`] returns.
-    pub(crate) fn push(&self, alert: &str) {
-        let mut state = self.lock();
+    /// The identifier of the alert that an overflow makes about a source: the same each time.
+    pub(crate) fn name(&self, identity: u128, source: &Source) -> Uuid {
+        name::name(self.secret, identity, source)
+    }
+
+    /// Takes an alert, a text without line breaks. It counts as taken when [`Self::sync`] says so.
+    /// Where there is neither disk nor memory for it, this waits, until `stopping` is set.
+    pub(crate) fn push(&self, alert: &str, stopping: &AtomicBool) {
         if alert.len() > MAX_ALERT || alert.contains('\n') {
             error!(bytes = alert.len(), "an alert is too large to be sent, and is lost");
             return;
         }
-        let in_memory = state.in_memory();
-        if state.refused && in_memory + state.fresh.len() as u64 > self.limits.memory {
-            error!("the outbox cannot be written and memory is full: an alert is lost");
+        let mut state = self.lock();
+        let is_full = |state: &State| {
+            let in_memory = state.in_memory().saturating_add(state.fresh.len() as u64);
+            state.refused && in_memory > self.limits.memory
+        };
+        if is_full(&state) {
+            warn!("the outbox cannot be written and memory is full: detection waits");
+        }
+        while is_full(&state) && !stopping.load(Ordering::SeqCst) {
+            drop(state);
+            self.sync();
+            let waiting = self.changed.wait_timeout(self.lock(), RETRY);
+            state = waiting.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if is_full(&state) {
+            // Its lines are never acknowledged, so the next start reads them again.
+            state.lost = true;
+            error!("there is neither disk nor memory for an alert; its lines are read again later");
             return;
         }
-        segment::write_line(alert, &mut state.fresh);
+        state.append(alert);
     }
 
     /// Brings everything that was pushed to the disk. When the disk refuses, it is kept in memory,
-    /// the next call tries again, and this says so.
-    pub(crate) fn sync(&self) {
+    /// the next call tries again, and this says so. What every parent has is safe too.
+    pub(crate) fn sync(&self) -> Flushed {
         let mut state = self.lock();
         let outcome = self.write(&mut state);
         match (&outcome, state.refused) {
@@ -175,6 +224,7 @@ impl Outbox {
         state.refused = outcome.is_err();
         self.shed(&mut state);
         self.changed.notify_all();
+        if state.is_safe() { Flushed::Safe } else { Flushed::InMemory }
     }
 
     /// Whether alerts are waiting for a disk that refused.
@@ -185,7 +235,8 @@ impl Outbox {
     /// The next alerts for a parent: up to `most`, at least one if there is any. Waits up to `wait`.
     pub(crate) fn next(&self, parent: &str, most: usize, wait: Duration) -> Next {
         let mut state = self.lock();
-        let is_empty = |state: &mut State| state.rest_of(parent).is_none() && !state.closing;
+        let rest_of = |state: &State| state.rest_after(*state.positions.get(parent)?).map(drop);
+        let is_empty = |state: &mut State| rest_of(state).is_none() && !state.closing;
         if is_empty(&mut state) {
             state = self
                 .changed
@@ -193,26 +244,25 @@ impl Outbox {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        let Some((segment, offset)) = state.rest_of(parent) else {
-            return if state.closing { Next::Closed } else { Next::Nothing };
-        };
-        match segment.read(offset, most) {
-            Ok((alerts, n_broken, end)) => {
-                if n_broken > 0 {
-                    warn!(n = n_broken, "alerts in the outbox were damaged and are skipped");
-                }
-                Next::Batch(Batch {
-                    alerts,
-                    end: Position { segment: segment.number, offset: end },
-                })
-            }
-            Err(error) => {
-                // What cannot be read now cannot be read later either: go on behind it.
-                error!(%error, segment = segment.number, "a part of the outbox cannot be read");
-                let end = Position { segment: segment.number, offset: segment.length };
-                Next::Batch(Batch { alerts: Vec::new(), end })
-            }
+        let position = state.positions.get(parent).copied();
+        match position.and_then(|position| state.batch_after(position, most)) {
+            Some(batch) => Next::Batch(batch),
+            None if state.closing => Next::Closed,
+            None => Next::Nothing,
         }
+    }
+
+    /// The alerts behind a place, which nobody is said to have; `None` at the end.
+    fn after(&self, position: Position, most: usize) -> Option<Batch> {
+        self.lock().batch_after(position, most)
+    }
+
+    /// Sets alerts aside that a parent will not have; gives the file they are in now.
+    ///
+    /// # Errors
+    /// When they cannot be written; then they are still to be delivered.
+    fn set_aside(&self, parent: &str, alerts: &[String]) -> Result<PathBuf> {
+        aside::add(&self.dir, parent, alerts)
     }
 
     /// Notes that a parent has everything before `end`.
@@ -222,9 +272,14 @@ impl Outbox {
         *position = end.max(*position);
         let position = *position;
         // Not synced: an older position means that alerts are sent again, and recognized.
-        if let Err(error) = write_position(&self.dir, parent, position) {
+        let outcome = write_position(&self.dir, parent, position);
+        if let Err(error) = &outcome
+            && !state.position_told
+        {
+            let error = format!("{error:#}");
             warn!(%error, "the position in the outbox cannot be written");
         }
+        state.position_told = outcome.is_err();
         self.forget_delivered(&mut state);
     }
 
@@ -330,13 +385,45 @@ impl Outbox {
 }
 
 impl State {
-    /// The segment a parent reads next, and from where.
-    fn rest_of(&self, parent: &str) -> Option<(&Segment, u64)> {
-        let position = *self.positions.get(parent)?;
+    fn append(&mut self, alert: &str) {
+        segment::write_line(alert, &mut self.fresh);
+    }
+
+    /// The segment that is read next from a position on, and from where.
+    fn rest_after(&self, position: Position) -> Option<(&Segment, u64)> {
         self.segments
             .iter()
             .find(|segment| segment.length_after(position) > 0)
             .map(|segment| (segment, segment.length - segment.length_after(position)))
+    }
+
+    fn batch_after(&self, position: Position, most: usize) -> Option<Batch> {
+        let (segment, offset) = self.rest_after(position)?;
+        let number = segment.number;
+        Some(match segment.read(offset, most) {
+            Ok((alerts, n_broken, end)) => {
+                if n_broken > 0 {
+                    warn!(n = n_broken, "alerts in the outbox were damaged and are skipped");
+                }
+                Batch { alerts, end: Position { segment: number, offset: end } }
+            }
+            Err(error) => {
+                // What cannot be read now cannot be read later either: go on behind it.
+                error!(%error, segment = number, "a part of the outbox cannot be read");
+                let end = Position { segment: number, offset: segment.length };
+                Batch { alerts: Vec::new(), end }
+            }
+        })
+    }
+
+    /// Whether everything pushed is on disk or with every parent.
+    fn is_safe(&self) -> bool {
+        let has_it = |position: &Position, of: &Segment| of.length_after(*position) == 0;
+        let is_safe = |segment: &Segment| {
+            matches!(segment.body, Body::File(_))
+                || self.positions.values().all(|position| has_it(position, segment))
+        };
+        !self.lost && self.fresh.is_empty() && self.segments.iter().all(is_safe)
     }
 
     fn in_memory(&self) -> u64 {

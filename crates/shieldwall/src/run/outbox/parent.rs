@@ -34,8 +34,10 @@ pub(crate) trait Parent: Send + Sync {
 /// Why a parent did not take what it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// It is away, or does not let us in yet: what was given is to be kept.
+    /// It is away, does not let us in yet, or has no room: what was given is to be kept.
     Later(String),
+    /// It answers, and failed over what it was given. One of the alerts may be to blame.
+    Fault(String),
     /// It will never take this.
     Never(String),
 }
@@ -43,7 +45,7 @@ pub(crate) enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Later(text) | Self::Never(text) => f.write_str(text),
+            Self::Later(text) | Self::Fault(text) | Self::Never(text) => f.write_str(text),
         }
     }
 }

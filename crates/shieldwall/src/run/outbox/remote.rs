@@ -107,6 +107,7 @@ impl Parent for Remote {
 
 fn trouble(error: &client::ClientError) -> Trouble {
     match error.retry() {
+        client::Retry::Later if error.status() == Some(500) => Trouble::Fault(error.to_string()),
         client::Retry::Later => Trouble::Later(error.to_string()),
         client::Retry::Never => Trouble::Never(error.to_string()),
     }

@@ -12,13 +12,16 @@ use std::{
 
 const SOON: Duration = Duration::from_millis(1);
 
+/// Nobody stops.
+static GO: AtomicBool = AtomicBool::new(false);
+
 fn open(dir: &Path, parents: &[&str]) -> Outbox {
     let parents: Vec<String> = parents.iter().map(|it| (*it).to_owned()).collect();
     Outbox::open(dir, &parents, Limits::default()).unwrap()
 }
 
 fn push(outbox: &Outbox, alerts: &[&str]) {
-    alerts.iter().for_each(|alert| outbox.push(alert));
+    alerts.iter().for_each(|alert| outbox.push(alert, &GO));
     outbox.sync();
 }
 
@@ -57,7 +60,7 @@ fn what_was_not_delivered_is_there_after_a_restart() {
     let Next::Batch(batch) = outbox.next("a", 2, SOON) else { panic!("there are alerts") };
     outbox.done("a", batch.end);
     // Pushed and never synced: it never counted as taken.
-    outbox.push("lost");
+    outbox.push("lost", &GO);
     drop(outbox);
     let outbox = open(dir.path(), &["a", "new"]);
     push(&outbox, &["4"]);
@@ -124,8 +127,8 @@ fn long_alerts_pass_and_segments_go_when_all_have_them() {
     assert_eq!(segments(dir.path()), 2, "b has not read them");
     assert_eq!(drain(&outbox, "b").len(), 2);
     assert_eq!(segments(dir.path()), 1);
-    outbox.push(&"x".repeat(MAX_ALERT + 1));
-    outbox.push("two\nlines");
+    outbox.push(&"x".repeat(MAX_ALERT + 1), &GO);
+    outbox.push("two\nlines", &GO);
     outbox.sync();
     assert_eq!(drain(&outbox, "a"), Vec::<String>::new());
 }
