@@ -5,7 +5,7 @@
 //! existing agents, bouncers and scripts read, so each of these types has golden tests.
 //!
 //! Reading order: [`alert`], [`decision`], the smaller messages in [`message`] and [`metrics`];
-//! [`duration`], [`date`] and [`text`] hold the spellings. The feature `client` adds [`client`].
+//! [`decode`] reads bodies; [`duration`], [`date`] and [`text`] hold the spellings. The feature `client` adds [`client`].
 #![forbid(unsafe_code)]
 
 mod alert;
@@ -13,9 +13,12 @@ mod alert;
 pub mod client;
 pub mod date;
 mod decision;
+pub mod decode;
 pub mod duration;
 mod message;
 pub mod metrics;
+#[cfg(feature = "pem")]
+pub mod pem;
 pub mod text;
 
 pub use alert::{Alert, Event, MetaItem, Source, WireError, pairs};

@@ -167,51 +167,6 @@ fn short(at: &str, name: &str, text: Option<&str>, out: &mut Vec<String>) {
     }
 }
 
-/// Whether a value has the right type.
-type Fits = fn(&Value) -> bool;
-
-/// Says in the words of Go's decoder which field of a report has the wrong type.
-///
-/// COMPAT(crowdsec): scripts look for these words. `None` when the reason is another one.
-#[must_use]
-pub fn type_error(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    const FIELDS: [(&str, &str, Fits); 7] = [
-        ("datasources", "map[string]int64", Value::is_object),
-        ("feature_flags", "[]string", Value::is_array),
-        ("metrics", "[]*models.DetailedMetrics", Value::is_array),
-        ("name", "string", Value::is_string),
-        ("type", "string", Value::is_string),
-        ("utc_startup_timestamp", "int64", Value::is_number),
-        ("version", "string", Value::is_string),
-    ];
-    for list in ["log_processors", "remediation_components"] {
-        for component in body.get(list).and_then(Value::as_array).into_iter().flatten() {
-            for (field, wanted, fits) in FIELDS {
-                let Some(value) = component.get(field) else { continue };
-                if !value.is_null() && !fits(value) {
-                    let found = kind_of(value);
-                    return Some(format!(
-                        "json: cannot unmarshal {found} into Go struct field AllMetrics.{list}.{field} of type {wanted}"
-                    ));
-                }
-            }
-        }
-    }
-    None
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,14 +185,5 @@ mod tests {
                 "log_processors.0.metrics.0.items.0.value in body is required",
             ]
         );
-    }
-
-    #[test]
-    fn says_which_type_is_wrong() {
-        assert_eq!(
-            type_error(br#"{"remediation_components":[{"utc_startup_timestamp":"now"}]}"#).unwrap(),
-            "json: cannot unmarshal string into Go struct field AllMetrics.remediation_components.utc_startup_timestamp of type int64"
-        );
-        assert_eq!(type_error(b"{"), None);
     }
 }

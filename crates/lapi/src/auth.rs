@@ -11,7 +11,7 @@ pub(crate) mod token;
 
 use store::Bouncer;
 
-use crate::{Refusal, Service, call::Call, route::Access};
+use crate::{Refusal, Service, call::Call, connection::Peer, route::Access};
 
 /// Who was found to call.
 pub(crate) enum Caller {
@@ -75,8 +75,15 @@ pub(crate) async fn authenticate(
     }
 }
 
-/// Whether a bouncer that has been let in may stay: its key was not withdrawn meanwhile.
-pub(crate) async fn still_there(service: &Service, bouncer: &Bouncer) -> bool {
+/// Whether a bouncer that has been let in may stay: neither its key nor its certificate was
+/// withdrawn meanwhile, and the certificate has not ended.
+pub(crate) async fn still_there(service: &Service, bouncer: &Bouncer, peer: &Peer) -> bool {
+    if let Some(shown) = &peer.certificate {
+        let allowed = &service.rules().bouncers_allowed_ou;
+        if certificate::common_name(shown, allowed, service.now()).is_err() {
+            return false;
+        }
+    }
     match service.store().bouncer(&bouncer.name).await {
         Ok(Some(now)) => !now.revoked && now.id == bouncer.id && now.key_hash == bouncer.key_hash,
         Ok(None) => false,

@@ -2,6 +2,7 @@
 
 use std::{io::Read as _, time::Duration};
 
+use api::decode::{self, Body as Wanted};
 use axum::{
     body::Body,
     http::{StatusCode, header},
@@ -9,7 +10,6 @@ use axum::{
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt as _, Limited};
-use serde::de::DeserializeOwned;
 
 use crate::{Refusal, Service, call::Call};
 
@@ -17,11 +17,13 @@ use crate::{Refusal, Service, call::Call};
 pub(crate) const SMALL: usize = 2 << 20;
 /// What those we know may send.
 pub(crate) const LARGE: usize = 50 << 20;
+/// Bodies up to this length need not wait for their turn.
+const SHORT: u64 = 1 << 20;
 /// A body that is not there by then is not coming.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Reads the body and inflates it; `limit` holds for both sizes.
-pub(crate) async fn read(
+async fn read(
     service: &Service,
     call: &Call,
     body: Body,
@@ -32,9 +34,11 @@ pub(crate) async fn read(
         .is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
     let length = axum::body::HttpBody::size_hint(&body).upper();
     // Long bodies are read a few at a time, so that many of them cannot fill the memory. Whoever
-    // hides the length is taken for long.
-    let _turn = match length {
-        Some(length) if !packed && length <= 1 << 20 => None,
+    // hides the length is taken for long. Strangers wait for each other and for nobody we know:
+    // a few of them that send slowly must not keep agents from posting.
+    let turn = match length {
+        Some(length) if length <= SHORT => None,
+        _ if limit <= SMALL => service.strangers_body_turn().await,
         _ => service.large_body_turn().await,
     };
     let collected = tokio::time::timeout(PATIENCE, Limited::new(body, limit).collect());
@@ -44,7 +48,13 @@ pub(crate) async fn read(
         Ok(Err(_)) => return Err(Refusal::bad_request("unexpected EOF")),
         Err(_) => return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive")),
     };
-    if packed { inflate(bytes, limit).await } else { Ok(bytes) }
+    drop(turn);
+    if !packed {
+        return Ok(bytes);
+    }
+    // Held for as long as the work takes, not for as long as the sender does.
+    let _turn = service.inflating_turn().await;
+    inflate(bytes, limit).await
 }
 
 async fn inflate(bytes: Bytes, limit: usize) -> Result<Bytes, Refusal> {
@@ -70,19 +80,12 @@ fn too_large() -> Refusal {
 }
 
 /// Reads the body as JSON, whatever its content type says.
-pub(crate) async fn json<T: DeserializeOwned>(
+pub(crate) async fn json<T: Wanted>(
     service: &Service,
     call: &Call,
     body: Body,
     limit: usize,
 ) -> Result<T, Refusal> {
     let bytes = read(service, call, body, limit).await?;
-    parse(&bytes)
-}
-
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    if bytes.is_empty() {
-        return Err(Refusal::bad_request("EOF"));
-    }
-    serde_json::from_slice(bytes).map_err(|error| Refusal::bad_request(format!("json: {error}")))
+    decode::read(&bytes).map_err(Refusal::bad_request)
 }

@@ -35,9 +35,9 @@ impl Call {
         self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// A header as text; what is no text is not there.
+    /// A header as text; what is no text is not there. Keys may hold any characters.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        self.headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
     }
 
     pub(crate) fn user_agent(&self) -> &str {

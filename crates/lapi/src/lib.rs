@@ -17,6 +17,7 @@ mod body;
 mod call;
 mod connection;
 mod decide;
+mod patience;
 mod refusal;
 pub mod route;
 mod server;

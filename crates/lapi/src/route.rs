@@ -6,7 +6,7 @@
 use axum::{
     Router,
     body::Body,
-    extract::{RawPathParams, Request, State},
+    extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
     http::{Response, StatusCode},
     routing::{MethodFilter, MethodRouter, on},
 };
@@ -155,8 +155,8 @@ pub(crate) fn router(service: Service) -> Router {
         for route in same_path() {
             methods = methods.on(
                 route.verb.filter(),
-                move |State(service): State<Service>, params: RawPathParams, request: Request| {
-                    call::answer(service, route, first(&params), request)
+                move |State(service): State<Service>, params: Params, request: Request| {
+                    call::answer(service, route, first(params), request)
                 },
             );
         }
@@ -171,8 +171,15 @@ pub(crate) fn router(service: Service) -> Router {
     router.fallback(not_found).with_state(service)
 }
 
-fn first(params: &RawPathParams) -> Option<String> {
-    params.iter().next().map(|(_, value)| value.to_owned())
+type Params = Result<RawPathParams, RawPathParamsRejection>;
+
+/// The parameter of the path. What is no text fits nothing, and is refused as any other misfit:
+/// by the handler, to those who may ask.
+fn first(params: Params) -> Option<String> {
+    match params {
+        Ok(params) => params.iter().next().map(|(_, value)| value.to_owned()),
+        Err(_) => Some("\u{fffd}".to_owned()),
+    }
 }
 
 async fn not_allowed() -> Response<Body> {

@@ -32,6 +32,7 @@ use tower::ServiceExt as _;
 use crate::{
     Listen, Refusal, Service, access,
     connection::Connection,
+    patience::Greeted,
     refusal::empty,
     route,
     tls::{Certificates, PeerCertificate},
@@ -252,6 +253,7 @@ async fn talk<S>(
         .timer(TokioTimer::new())
         .max_concurrent_streams(64)
         .keep_alive_interval(HEAD_PATIENCE);
+    let socket = Greeted::new(socket, HEAD_PATIENCE);
     let talking = builder.serve_connection(TokioIo::new(socket), answer);
     if let Err(error) = watcher.watch(talking.into_owned()).await {
         // A caller that hung up; nothing to do about it.

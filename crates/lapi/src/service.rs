@@ -31,6 +31,8 @@ struct Shared {
     registrations: Limiter,
     hashing: Semaphore,
     large_bodies: Semaphore,
+    strangers_bodies: Semaphore,
+    inflating: Semaphore,
 }
 
 /// An alert on its way in, from the wire or from an agent in this process.
@@ -116,7 +118,10 @@ impl Service {
             registrations: Limiter::new(60, 1),
             // Each hash takes 19 MiB and some ten milliseconds.
             hashing: Semaphore::new(2),
+            // Each may hold what the limit of its body allows.
             large_bodies: Semaphore::new(4),
+            strangers_bodies: Semaphore::new(16),
+            inflating: Semaphore::new(4),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -171,6 +176,16 @@ impl Service {
     /// Waits for the right to read a long body.
     pub(crate) async fn large_body_turn(&self) -> Option<SemaphorePermit<'_>> {
         self.shared.large_bodies.acquire().await.ok()
+    }
+
+    /// Waits for the right to read a long body of somebody we do not know.
+    pub(crate) async fn strangers_body_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.shared.strangers_bodies.acquire().await.ok()
+    }
+
+    /// Waits for the right to inflate a body.
+    pub(crate) async fn inflating_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.shared.inflating.acquire().await.ok()
     }
 }
 

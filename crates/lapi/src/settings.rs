@@ -71,9 +71,10 @@ pub struct Tls {
 pub enum ClientVerification {
     /// Nothing.
     None,
-    /// A certificate, which may be missing and is not checked: it proves nothing.
+    /// A certificate, which may be missing. The handshake takes any; who shows one is judged by it
+    /// when asking for something.
     Request,
-    /// A certificate, which is not checked: it proves nothing.
+    /// A certificate. The handshake takes any; it is judged when its owner asks for something.
     RequireAny,
     /// A certificate, which may be missing, and must be good otherwise.
     #[default]

@@ -2,11 +2,12 @@
 
 use std::{
     fs::Metadata,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
+use api::pem;
 use model::Timestamp;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error as TlsError, RootCertStore, ServerConfig,
@@ -14,8 +15,7 @@ use rustls::{
     client::danger::HandshakeSignatureValid,
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{
-        CertificateDer, CertificateRevocationListDer, PrivateKeyDer, TrustAnchor, UnixTime,
-        pem::PemObject as _,
+        CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime, pem::PemObject as _,
     },
     server::{
         WebPkiClientVerifier,
@@ -141,13 +141,17 @@ impl PeerCertificate {
             )
             .map(drop)
         };
-        let withdrawn: Vec<&CertRevocationList<'_>> = trust.withdrawn.iter().collect();
-        match verify(&withdrawn) {
-            Ok(()) => Ok(()),
-            Err(webpki::Error::CertRevoked) => Err("certificate revoked by CRL".to_owned()),
-            // A list that cannot be believed withdraws nothing; the certificate stands for itself.
-            Err(_) => verify(&[]).map_err(|error| error.to_string()),
+        verify(&[]).map_err(|error| error.to_string())?;
+        // Each list by itself: of several by one issuer only the first would be asked, and one that
+        // cannot be believed (an authority of the same name, with another key) would spoil the rest.
+        let is_withdrawn = trust
+            .withdrawn
+            .iter()
+            .any(|list| matches!(verify(&[list]), Err(webpki::Error::CertRevoked)));
+        if is_withdrawn {
+            return Err("certificate revoked by CRL".to_owned());
         }
+        Ok(())
     }
 }
 
@@ -162,9 +166,10 @@ fn stamps(settings: &Tls) -> Vec<Option<(SystemTime, u64)>> {
 }
 
 fn load(settings: &Tls) -> Result<Loaded, String> {
+    let text = |error: pem::BadFile| error.to_string();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let authorities = match &settings.ca_cert_path {
-        Some(path) => certificates(path)?,
+        Some(path) => pem::certificates(path).map_err(text)?,
         None => Vec::new(),
     };
     let mut roots = RootCertStore::empty();
@@ -172,8 +177,7 @@ fn load(settings: &Tls) -> Result<Loaded, String> {
         roots.add(authority.clone()).map_err(|error| format!("client authority: {error}"))?;
     }
     let trust = Trust { anchors: roots.roots.clone(), withdrawn: withdrawn(settings)? };
-    let key = PrivateKeyDer::from_pem_file(&settings.key_file)
-        .map_err(|error| format!("{}: {error}", settings.key_file.display()))?;
+    let key = pem::private_key(&settings.key_file).map_err(text)?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
@@ -182,16 +186,10 @@ fn load(settings: &Tls) -> Result<Loaded, String> {
         None => builder.with_no_client_auth(),
     };
     let mut config = builder
-        .with_single_cert(certificates(&settings.cert_file)?, key)
+        .with_single_cert(pem::certificates(&settings.cert_file).map_err(text)?, key)
         .map_err(|error| format!("{}: {error}", settings.cert_file.display()))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Loaded { config: Arc::new(config), trust: Arc::new(trust) })
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn withdrawn(settings: &Tls) -> Result<Vec<CertRevocationList<'static>>, String> {

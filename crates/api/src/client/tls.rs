@@ -1,15 +1,16 @@
 //! Which certificates of a server are believed, and which one is ours.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
 use super::{ClientError, Settings};
+use crate::pem::{self, BadFile};
 
 /// The TLS settings of a client; they exist for clear-text connections too, which never use them.
 pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
@@ -22,7 +23,7 @@ pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
     } else if settings.url.starts_with("https:") {
         let extra = match &settings.ca_cert {
-            Some(path) => certificates(path)?,
+            Some(path) => pem::certificates(path).map_err(bad_file)?,
             None => Vec::new(),
         };
         let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider)
@@ -32,15 +33,14 @@ pub(super) fn config(settings: &Settings) -> Result<ClientConfig, ClientError> {
         builder.with_root_certificates(RootCertStore::empty())
     };
     let Some(identity) = &settings.identity else { return Ok(builder.with_no_client_auth()) };
-    let key = PrivateKeyDer::from_pem_file(&identity.key)
-        .map_err(|error| ClientError::Settings(format!("{}: {error}", identity.key.display())))?;
-    builder.with_client_auth_cert(certificates(&identity.cert)?, key).map_err(wrong)
+    let key = pem::private_key(&identity.key).map_err(bad_file)?;
+    let chain = pem::certificates(&identity.cert).map_err(bad_file)?;
+    builder.with_client_auth_cert(chain, key).map_err(wrong)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| ClientError::Settings(format!("{}: {error}", path.display())))
+#[expect(clippy::needless_pass_by_value, reason = "a function for `map_err`")]
+fn bad_file(error: BadFile) -> ClientError {
+    ClientError::Settings(error.to_string())
 }
 
 /// Believes any server, as `insecure_skip_verify` asks.

@@ -21,7 +21,7 @@ pub(super) async fn find(service: &Service, call: &Call) -> Result<Caller, Refus
             return Ok(Caller::KeyHolder);
         }
         let bouncer = by_certificate(service, call, &name).await?;
-        return described(service, call, bouncer).await;
+        return Ok(described(service, call, bouncer).await);
     }
     let key = call.header(key::HEADER).filter(|key| !key.is_empty());
     let hash = key::hash(key.ok_or_else(|| refused(call, "no key"))?);
@@ -31,7 +31,7 @@ pub(super) async fn find(service: &Service, call: &Call) -> Result<Caller, Refus
         return if any { Ok(Caller::KeyHolder) } else { Err(refused(call, "unknown key")) };
     }
     let bouncer = by_key(service, call, &hash, rows).await?;
-    described(service, call, bouncer).await
+    Ok(described(service, call, bouncer).await)
 }
 
 fn refused(call: &Call, reason: &str) -> Refusal {
@@ -103,29 +103,44 @@ async fn rows_now(
 async fn by_certificate(service: &Service, call: &Call, cn: &str) -> Result<Bouncer, Refusal> {
     let ip = call.peer.ip.to_string();
     let name = format!("{cn}@{ip}");
-    let found = service.store().bouncer(&name).await;
-    if let Some(row) = found.map_err(|error| Refusal::store(&error, "unable to query"))? {
-        if row.auth != BouncerAuth::Tls || row.revoked {
-            return Err(refused(call, "the bouncer of this name has a key, not a certificate"));
-        }
+    if let Some(row) = certified(service, call, &name).await? {
         return Ok(row);
     }
     // Nobody knows this key, so that the row cannot be used with one.
     let unknown = key::generate().map_err(|_| Refusal::internal("no randomness"))?;
     let new = NewBouncer {
-        name,
+        name: name.clone(),
         key_hash: key::hash(&unknown),
         ip,
         auth: BouncerAuth::Tls,
         auto_created: true,
         ..NewBouncer::default()
     };
-    let added = service.store().add_bouncer(new, service.now()).await;
-    added.map_err(|error| Refusal::store(&error, "unable to insert bulk"))
+    match service.store().add_bouncer(new, service.now()).await {
+        Ok(row) => Ok(row),
+        // Another request of the same host was faster.
+        Err(store::Error::Exists { .. }) => certified(service, call, &name)
+            .await?
+            .ok_or_else(|| refused(call, "the bouncer was deleted meanwhile")),
+        Err(error) => Err(Refusal::store(&error, "unable to insert bulk")),
+    }
+}
+
+/// The bouncer of this name, if it is one with a certificate.
+async fn certified(service: &Service, call: &Call, name: &str) -> Result<Option<Bouncer>, Refusal> {
+    let found = service.store().bouncer(name).await;
+    let found = found.map_err(|error| Refusal::store(&error, "unable to query"))?;
+    if found.as_ref().is_some_and(|row| row.auth != BouncerAuth::Tls) {
+        return Err(refused(call, "the bouncer of this name has a key, not a certificate"));
+    }
+    if found.as_ref().is_some_and(|row| row.revoked) {
+        return Err(refused(call, "the bouncer was revoked"));
+    }
+    Ok(found)
 }
 
 /// Writes down what the request says of the bouncer, if that is news.
-async fn described(service: &Service, call: &Call, mut row: Bouncer) -> Result<Caller, Refusal> {
+async fn described(service: &Service, call: &Call, mut row: Bouncer) -> Caller {
     let agent: String =
         call.header(header::USER_AGENT.as_str()).unwrap_or_default().chars().take(255).collect();
     let (kind, version) = split_user_agent(&agent).unwrap_or((&agent, "N/A"));
@@ -141,8 +156,10 @@ async fn described(service: &Service, call: &Call, mut row: Bouncer) -> Result<C
         row.ip = ip;
         kind.clone_into(&mut row.kind);
         version.clone_into(&mut row.version);
-        let changed = service.store().change_bouncer(row.id, change, service.now()).await;
-        changed.map_err(|error| Refusal::store(&error, "unable to query"))?;
+        // Only for people to look at: a full disk must not keep a bouncer from its decisions.
+        if let Err(error) = service.store().change_bouncer(row.id, change, service.now()).await {
+            tracing::warn!(%error, bouncer = row.name, "what a bouncer says of itself was not noted");
+        }
     }
-    Ok(Caller::Bouncer(Box::new(row)))
+    Caller::Bouncer(Box::new(row))
 }

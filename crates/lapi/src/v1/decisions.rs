@@ -33,7 +33,7 @@ pub(crate) async fn list(
     let (filter, page) = filter::decisions(&call.query)?;
     let limit = page.limit.unwrap_or(usize::MAX);
     let first = read(service, &filter, Page { limit: Some(limit.min(PAGE)), ..page }, now)?;
-    note_pull(service, &bouncer, now).await?;
+    note_pull(service, &bouncer, now).await;
     if first.is_empty() {
         // COMPAT(crowdsec): four bytes; some clients compare them, and take anything else for a ban.
         return Ok(json(StatusCode::OK, &None::<()>));
@@ -112,13 +112,15 @@ fn in_pieces(
     response
 }
 
-async fn note_pull(service: &Service, bouncer: &Bouncer, now: Timestamp) -> Result<(), Refusal> {
+async fn note_pull(service: &Service, bouncer: &Bouncer, now: Timestamp) {
     if bouncer.last_pull.is_some_and(|last| now.nanos_since(last) < NOTE_EVERY) {
-        return Ok(());
+        return;
     }
     let change = BouncerChange { last_pull: Some(now), ..BouncerChange::default() };
-    let changed = service.store().change_bouncer(bouncer.id, change, now).await;
-    changed.map_err(|error| Refusal::store(&error, "unable to query"))
+    // Only for people to look at: a full disk must not keep a bouncer from its answer.
+    if let Err(error) = service.store().change_bouncer(bouncer.id, change, now).await {
+        tracing::warn!(%error, bouncer = bouncer.name, "that a bouncer asked was not noted");
+    }
 }
 
 /// `DELETE /decisions`

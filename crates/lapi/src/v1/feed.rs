@@ -15,13 +15,15 @@ use axum::{
 };
 use bytes::Bytes;
 use store::{Bouncer, Cursor, DecisionFilter, Dedup, From, Stream};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{filter, stream::streamed};
-use crate::{Refusal, Service, auth, call::Call};
+use crate::{Refusal, Service, auth, call::Call, connection::Peer};
 
 /// Silence longer than this is filled, so that both ends notice a broken connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Whether the enforcer may still listen is found out this often, changes or not.
+const CHECK_EVERY: Duration = Duration::from_secs(3);
 
 /// `GET /decisions/feed`
 pub(crate) fn answer(
@@ -45,6 +47,9 @@ pub(crate) fn answer(
         changes: service.store().watch(),
         service: service.clone(),
         stopping: call.peer.stopping.clone(),
+        peer: call.peer.clone(),
+        checked_at: Instant::now(),
+        told_at: Instant::now(),
         bouncer,
         filter,
         place,
@@ -81,6 +86,11 @@ struct Feed {
     place: Option<Cursor>,
     batch: Option<Stream>,
     ready: VecDeque<Bytes>,
+    peer: Peer,
+    /// When it was last found out that the enforcer may listen.
+    checked_at: Instant,
+    /// When anything was last sent.
+    told_at: Instant,
     /// Whether anything of the batch was sent.
     was_told: bool,
     is_first: bool,
@@ -101,6 +111,7 @@ impl Feed {
     async fn next(&mut self) -> Option<Result<Bytes, std::io::Error>> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
+                self.told_at = Instant::now();
                 return Some(Ok(chunk));
             }
             tokio::task::yield_now().await;
@@ -155,21 +166,33 @@ impl Feed {
         self.was_told = true;
     }
 
-    /// Waits for a change. False ends the feed: the server stops, or the key was withdrawn.
+    /// Waits for a change. False ends the feed: the server stops, or the enforcer may not listen
+    /// any more.
     async fn wait(&mut self) -> Result<bool, store::Error> {
+        let check_at = self.checked_at + CHECK_EVERY;
         // All three are cancel-safe: what is not chosen has changed nothing.
         let woken = tokio::select! {
             changed = self.changes.changed() => if changed.is_ok() { Woken::Change } else { Woken::Stop },
             _ = self.stopping.wait_for(|stopping| *stopping) => Woken::Stop,
-            () = tokio::time::sleep(HEARTBEAT) => Woken::Silence,
+            () = tokio::time::sleep_until(check_at) => Woken::Silence,
         };
+        if let Woken::Stop = woken {
+            return Ok(false);
+        }
+        // However many changes there are: no bouncer is told of them once its key is withdrawn.
+        if Instant::now() >= check_at {
+            if !auth::still_there(&self.service, &self.bouncer, &self.peer).await {
+                return Ok(false);
+            }
+            self.checked_at = Instant::now();
+        }
         match woken {
             Woken::Stop => return Ok(false),
             Woken::Change => self.begin()?,
-            Woken::Silence if !auth::still_there(&self.service, &self.bouncer).await => {
-                return Ok(false);
+            Woken::Silence if self.told_at.elapsed() >= HEARTBEAT => {
+                self.ready.push_back(Bytes::from_static(b": alive\n\n"));
             }
-            Woken::Silence => self.ready.push_back(Bytes::from_static(b": alive\n\n")),
+            Woken::Silence => {}
         }
         Ok(true)
     }

@@ -12,6 +12,8 @@ type Pairs<'a> = &'a [(String, String)];
 
 /// How many alerts are told unless asked otherwise.
 const USUAL_LIMIT: usize = 100;
+/// The longest list of names in a parameter.
+const MOST_NAMES: usize = 256;
 
 fn invalid(what: impl Display) -> Refusal {
     Refusal::internal(format!("{what}: invalid filter"))
@@ -21,8 +23,14 @@ fn unreadable(what: impl Display) -> Refusal {
     Refusal::internal(format!("{what}: unable to parse type"))
 }
 
-fn commas(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+/// The parts of a list. Each decision is held against all of them, so there cannot be any number.
+fn commas(text: &str) -> Result<Vec<String>, Refusal> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parts: Vec<String> = parts.take(MOST_NAMES + 1).map(str::to_owned).collect();
+    if parts.len() > MOST_NAMES {
+        return Err(invalid(format_args!("more than {MOST_NAMES} names in a list")));
+    }
+    Ok(parts)
 }
 
 fn boolean(name: &str, text: &str) -> Result<bool, Refusal> {
@@ -68,12 +76,12 @@ pub(super) fn decisions(query: Pairs<'_>) -> Result<(DecisionFilter, Page), Refu
     for (name, value) in query.iter().filter(|(_, value)| !value.is_empty()) {
         match name.as_str() {
             "ip" | "range" | "contains" => target.read(name, value)?,
-            "scope" | "scopes" => filter.scopes.extend(scopes(value)),
+            "scope" | "scopes" => filter.scopes.extend(scopes(value)?),
             "value" => filter.value = Some(value.clone()),
             "type" => filter.remediation = Some(value.clone()),
-            "origins" => filter.origins.extend(commas(value)),
-            "scenarios_containing" => filter.scenarios_containing.extend(commas(value)),
-            "scenarios_not_containing" => filter.scenarios_not_containing.extend(commas(value)),
+            "origins" => filter.origins.extend(commas(value)?),
+            "scenarios_containing" => filter.scenarios_containing.extend(commas(value)?),
+            "scenarios_not_containing" => filter.scenarios_not_containing.extend(commas(value)?),
             "simulated" if value != "false" => filter.simulated = Simulated::Included,
             "limit" => page.limit = Some(number(name, value)?).filter(|limit| *limit > 0),
             "offset" => page.offset = number(name, value)?,
@@ -96,8 +104,8 @@ pub(super) fn stream(query: Pairs<'_>) -> Result<DecisionFilter, Refusal> {
     Ok(filter)
 }
 
-fn scopes(text: &str) -> impl Iterator<Item = Scope> {
-    commas(text).into_iter().map(|name| canonical_scope(&name))
+fn scopes(text: &str) -> Result<Vec<Scope>, Refusal> {
+    Ok(commas(text)?.iter().map(|name| canonical_scope(name)).collect())
 }
 
 /// The filter of `DELETE /decisions`. Here an unknown parameter is an error: a misspelt filter
@@ -109,7 +117,7 @@ pub(super) fn ended_decisions(query: Pairs<'_>) -> Result<DecisionFilter, Refusa
         match name.as_str() {
             "ip" | "range" | "contains" => target.read(name, value)?,
             // `scope` is what the published description says, `scopes` what works elsewhere.
-            "scope" | "scopes" => filter.scopes.extend(scopes(value)),
+            "scope" | "scopes" => filter.scopes.extend(scopes(value)?),
             "value" => filter.value = Some(value.clone()),
             "type" => filter.remediation = Some(value.clone()),
             "origin" => filter.origins = vec![value.clone()],
@@ -210,6 +218,14 @@ mod tests {
         assert_eq!(error.message, "invalid ip address '1.2.3': invalid ip address / range");
         let error = decisions(&pairs(&[("range", "1.2.3.4/33")])).unwrap_err();
         assert!(error.message.ends_with(": invalid ip address / range"), "{}", error.message);
+    }
+
+    #[test]
+    fn lists_are_bounded() {
+        let many = vec!["x"; MOST_NAMES].join(",");
+        assert!(decisions(&pairs(&[("origins", &many)])).is_ok());
+        let error = decisions(&pairs(&[("origins", &format!("{many},y"))])).unwrap_err();
+        assert!(error.message.ends_with(": invalid filter"), "{}", error.message);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Usage metrics: stored as they come, and what they say of their sender is written down.
 
-use api::metrics::{AllMetrics, Component, type_error};
+use api::metrics::{AllMetrics, Component};
 use axum::{
     body::Body,
     http::{Response, StatusCode},
@@ -18,9 +18,7 @@ pub(crate) async fn post(
     call: &Call,
     body: Body,
 ) -> Result<Response<Body>, Refusal> {
-    let bytes = body::read(service, call, body, body::LARGE).await?;
-    let report: AllMetrics = body::parse(&bytes)
-        .map_err(|refusal| type_error(&bytes).map_or(refusal, Refusal::bad_request))?;
+    let report: AllMetrics = body::json(service, call, body, body::LARGE).await?;
     let wrong = report.check();
     if !wrong.is_empty() {
         let message = format!("validation failure list:\n{}", wrong.join("\n"));

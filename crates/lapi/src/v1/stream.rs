@@ -80,9 +80,13 @@ impl Answer {
             }
             Step::Move => {
                 self.step = Step::End;
-                let moved = self.move_cursor().await;
-                // Nothing is left to say; only trouble is.
-                moved.err().map(|error| self.broken_off(Err(error)))
+                // The answer is whole. A bouncer whose place is not noted (a full disk) hears the
+                // same again, which is better for it than hearing nothing.
+                if let Err(error) = self.move_cursor().await {
+                    let bouncer = &self.bouncer.name;
+                    tracing::warn!(%error, bouncer, "a bouncer's place in the stream was not noted");
+                }
+                None
             }
             Step::End => None,
         }

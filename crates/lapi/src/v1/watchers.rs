@@ -177,28 +177,40 @@ async fn by_certificate(
         return Err(Refusal::token("missing scenarios list in login request for TLS auth"));
     }
     let name = format!("{name}@{}", call.peer.ip);
-    if let Some(machine) = find(service, &name).await? {
-        if machine.auth != MachineAuth::Tls {
-            return Err(Refusal::token(format!(
-                "machine {name} attempted to auth with TLS cert but it is configured to use password"
-            )));
-        }
-        if !machine.validated {
-            return Err(Refusal::token(format!("machine {name} not validated")));
-        }
+    if let Some(machine) = certified(service, &name).await? {
         return Ok(machine);
     }
     // Nobody knows this password, so that the row cannot be used with one.
     let unknown = key::generate().map_err(|_| Refusal::internal("no randomness"))?;
     let machine = NewMachine {
-        name,
+        name: name.clone(),
         password: hash(service, unknown).await?,
         ip: call.peer.ip.to_string(),
         validated: true,
         auth: MachineAuth::Tls,
     };
-    let added = service.store().add_machine(machine, service.now()).await;
-    added.map_err(|error| Refusal::store(&error, "unable to insert bulk"))
+    match service.store().add_machine(machine, service.now()).await {
+        Ok(machine) => Ok(machine),
+        // Another login of the same host was faster.
+        Err(store::Error::Exists { .. }) => certified(service, &name)
+            .await?
+            .ok_or_else(|| Refusal::token("ent: machine not found")),
+        Err(error) => Err(Refusal::store(&error, "unable to insert bulk")),
+    }
+}
+
+/// The machine of this name, if it is one with a certificate.
+async fn certified(service: &Service, name: &str) -> Result<Option<Machine>, Refusal> {
+    let Some(machine) = find(service, name).await? else { return Ok(None) };
+    if machine.auth != MachineAuth::Tls {
+        return Err(Refusal::token(format!(
+            "machine {name} attempted to auth with TLS cert but it is configured to use password"
+        )));
+    }
+    if !machine.validated {
+        return Err(Refusal::token(format!("machine {name} not validated")));
+    }
+    Ok(Some(machine))
 }
 
 /// What the login says of the machine that is not known yet.
