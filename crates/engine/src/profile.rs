@@ -177,6 +177,8 @@ pub struct Outcome {
     pub decisions: Vec<NewDecision>,
     /// The profiles that matched, by their place in [`Profiles::list`].
     pub matched: Vec<usize>,
+    /// The one of them whose decisions these are.
+    pub decided_by: Option<usize>,
 }
 
 /// A filter that could not be evaluated, in a profile that does not say what happens then.
@@ -278,6 +280,7 @@ impl Profiles {
             outcome.matched.push(index);
             if outcome.decisions.is_empty() {
                 outcome.decisions = profile.decisions(alert, &mut cx);
+                outcome.decided_by = (!outcome.decisions.is_empty()).then_some(index);
             }
             if profile.on_success == Then::Break {
                 break;

@@ -16,6 +16,8 @@ pub struct Decided {
     pub decisions: Vec<NewDecision>,
     /// The profiles that matched, by their place: those whose notifications are due.
     pub matched: Vec<usize>,
+    /// The name of the profile whose decisions these are.
+    pub profile: Option<String>,
 }
 
 /// Decides about alerts. Called on a thread that may block.

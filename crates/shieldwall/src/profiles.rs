@@ -70,7 +70,13 @@ impl lapi::Decide for Decider {
     ) -> Result<lapi::Decided, String> {
         let outcome = self.profiles.decide(alert, &*self.outside, &Past(history), now);
         let outcome = outcome.map_err(|error| quoted(&error.to_string()))?;
-        Ok(lapi::Decided { decisions: outcome.decisions, matched: outcome.matched })
+        let decided_by = outcome.decided_by.and_then(|index| self.profiles.list.get(index));
+        let name = decided_by.map(|profile| profile.name.to_string());
+        Ok(lapi::Decided {
+            decisions: outcome.decisions,
+            matched: outcome.matched,
+            profile: name.filter(|name| !name.is_empty()),
+        })
     }
 }
 

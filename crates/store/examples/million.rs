@@ -69,6 +69,7 @@ fn alert(first: u32, n: u32, seconds: u64, origin: &str) -> NewAlert {
             meta: Vec::new(),
         },
         decisions: (first..first + n).map(decision).collect(),
+        profile: None,
     }
 }
 

@@ -37,6 +37,8 @@ pub struct NewAlert {
     pub alert: Alert,
     /// What was decided; may be empty.
     pub decisions: Vec<NewDecision>,
+    /// The profile that decided it, by name; `None` when the sender did, or nobody.
+    pub profile: Option<String>,
 }
 
 /// What became of an alert that was to be stored.
@@ -83,6 +85,8 @@ pub struct StoredAlert {
     pub alert: Alert,
     /// Its decisions, expired ones too; empty where the filter left them out.
     pub decisions: Vec<Decision>,
+    /// The profile that made them, by name; `None` when the sender did, or nobody.
+    pub profile: Option<String>,
 }
 
 impl Store {
@@ -295,9 +299,9 @@ fn insert_row(
          started_at, stopped_at, source_ip, source_range, source_as_number, source_as_name, \
          source_country, source_latitude, source_longitude, source_scope, source_value, capacity, \
          leak_speed, scenario_version, scenario_hash, simulated, uuid, remediation, kind, \
-         machine_alerts, last_until) \
+         machine_alerts, last_until, profile) \
          VALUES (?1, ?1, ?2, '', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
-         ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+         ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
     )?
     .execute(params![
         now,
@@ -325,6 +329,7 @@ fn insert_row(
         new.kind,
         machine,
         last_until.map(time::to_text),
+        new.profile,
     ])?;
     Ok(conn.last_insert_rowid())
 }
@@ -530,7 +535,7 @@ const ALERT: &str = "a.id, a.uuid, m.machine_id, a.kind, a.created_at, a.scenari
     a.scenario_version, a.message, a.events_count, a.started_at, a.stopped_at, a.capacity, \
     a.leak_speed, a.simulated, a.remediation, a.source_scope, a.source_value, a.source_ip, \
     a.source_range, a.source_as_name, a.source_as_number, a.source_country, a.source_latitude, \
-    a.source_longitude";
+    a.source_longitude, a.profile";
 
 fn load(
     conn: &Connection,
@@ -612,6 +617,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
             meta: Vec::new(),
         },
         decisions: Vec::new(),
+        profile: row.get(25)?,
     })
 }
 

@@ -9,9 +9,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Error, error::classify, time};
 
-const MIGRATIONS: [(i64, &str); 2] = [
+const MIGRATIONS: [(i64, &str); 3] = [
     (1, include_str!("../migrations/0001_base.sql")),
     (2, include_str!("../migrations/0002_changes.sql")),
+    (3, include_str!("../migrations/0003_profile.sql")),
 ];
 
 /// Columns that databases made by others may lack, before which migration they are needed, and how

@@ -102,6 +102,7 @@ pub(crate) fn alert(n: u128, decisions: Vec<NewDecision>) -> NewAlert {
             meta: vec![("user".to_owned(), "[\"root\"]".to_owned())],
         },
         decisions,
+        profile: None,
     }
 }
 
@@ -122,6 +123,7 @@ async fn an_alert_comes_back_as_it_was_stored() {
     bench.store.add_machine(machine, T0).await.unwrap();
     let mut sent = alert(1, vec![decision("1.2.3.4", 3600), decision("not an address", 60)]);
     sent.machine = Some("m1".to_owned());
+    sent.profile = Some("ban_addresses".to_owned());
     let recorded = bench.store.record(vec![sent.clone()], at(1)).await.unwrap();
     let Recorded::Stored { id, decisions } = &recorded[0] else { panic!("{recorded:?}") };
     assert_eq!(decisions.len(), 1, "the value that is no address is left out");
@@ -131,6 +133,7 @@ async fn an_alert_comes_back_as_it_was_stored() {
     assert_eq!((stored.uuid, stored.machine.as_deref()), (sent.uuid.to_string(), Some("m1")));
     assert_eq!((stored.created_at, stored.kind.as_str()), (at(1), "crowdsec"));
     assert_eq!(stored.decisions[0].until, at(3600));
+    assert_eq!(stored.profile.as_deref(), Some("ban_addresses"));
     assert_eq!(bench.store.machine("m1").await.unwrap().unwrap().last_push, Some(at(1)));
     let gone = bench.store.alert(AlertId(99)).await.unwrap_err();
     assert_eq!(gone.to_string(), "alert '99' not found");

@@ -77,6 +77,7 @@ fn alert(n: u32) -> NewAlert {
             meta: Vec::new(),
         },
         decisions: vec![decision],
+        profile: None,
     }
 }
 

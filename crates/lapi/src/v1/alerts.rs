@@ -137,6 +137,7 @@ fn new_alert(machine: &str, incoming: Incoming) -> NewAlert {
         kind: incoming.kind,
         alert: incoming.alert,
         decisions,
+        profile: None,
     }
 }
 
@@ -171,6 +172,7 @@ async fn decide(
                     // What a sender decided stands; profiles then only say whom to notify.
                     if alert.decisions.is_empty() {
                         alert.decisions = decided.decisions;
+                        alert.profile = decided.profile;
                         for decision in &mut alert.decisions {
                             decision.uuid = Some(random_uuid());
                         }

@@ -54,7 +54,11 @@ impl Decide for BanAll {
             duration: Duration::from_secs(4 * 3600),
             simulated: alert.simulated,
         };
-        Ok(Decided { decisions: vec![decision], matched: vec![0] })
+        Ok(Decided {
+            decisions: vec![decision],
+            matched: vec![0],
+            profile: Some("test".to_owned()),
+        })
     }
 }
 

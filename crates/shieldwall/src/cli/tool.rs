@@ -135,6 +135,13 @@ impl Tool {
         }
     }
 
+    /// The credentials for the local API, where they are there already.
+    pub(crate) fn credentials_if_any(&self) -> Option<Credentials> {
+        let beside = || Some(self.database().ok()?.with_file_name("local_api_credentials.yaml"));
+        let path = self.settings.client.credentials.clone().or_else(beside)?;
+        Credentials::read(&path).ok()
+    }
+
     /// Credentials beside the database, made at their first use: where nobody wrote settings, the
     /// API that `up` runs is used by the tools without further ado. Who may write the database may
     /// do all that they can.

@@ -21,13 +21,14 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::DnsSettings,
+    config::{DnsSettings, Settings},
     outside::World,
     report::WireAlert,
     rules::{Keep, RuleArgs, Rules},
     run::replay::Origin,
     terminal,
 };
+use ::rules::Compiled;
 use acquis::{LineSink, OneShot, one_shot::Stamp};
 use anyhow::{Context as _, Result, bail};
 use buckets::ScenarioTrace;
@@ -158,6 +159,34 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Which parser of the stages between the raw line and enrichment takes each of these lines, with
+/// the rules of these settings; by line. What is wrong with the rules is not told here.
+pub(super) fn parsers(
+    settings: &Settings,
+    lines: Vec<(LineSource, String)>,
+    now: Timestamp,
+) -> Result<BTreeMap<String, String>> {
+    let loaded = RuleArgs::default().load_settings(settings)?;
+    let (data, compiled) = (loaded.data.clone(), loaded.compile(Keep::All));
+    let (rules, texts) = ready(compiled, data)?;
+    let mut explainer = Explainer::new(&rules, &texts, now);
+    let mut found = BTreeMap::new();
+    for (source, line) in lines {
+        let explained = explainer.explain(&source, line.as_bytes());
+        let taken = |stage: &StageTrace| {
+            let took =
+                |node: &&trace::NodeTrace| matches!(node.ending, trace::Ending::Success { .. });
+            stage.nodes.iter().rev().find(took).map(|node| node.name.clone())
+        };
+        let is_between =
+            |stage: &&StageTrace| !stage.name.starts_with("s00") && !stage.name.starts_with("s02");
+        if let Some(parser) = explained.stages.iter().filter(is_between).find_map(taken) {
+            found.insert(line, parser);
+        }
+    }
+    Ok(found)
+}
+
 impl ExplainArgs {
     fn print(&self, explained: &Explained) -> Result<()> {
         let text = match self.output {
@@ -176,9 +205,12 @@ impl ExplainArgs {
 fn load(args: &RuleArgs) -> Result<(Rules, Texts)> {
     let loaded = args.load()?;
     loaded.tell();
-    let data = loaded.data.clone();
-    let mut compiled = loaded.compile(Keep::All);
+    let (data, compiled) = (loaded.data.clone(), loaded.compile(Keep::All));
     terminal::diagnostics(&compiled.diagnostics, &compiled.sources);
+    ready(compiled, data)
+}
+
+fn ready(mut compiled: Compiled, data: Option<PathBuf>) -> Result<(Rules, Texts)> {
     let texts = Texts {
         nodes: std::mem::take(&mut compiled.nodes),
         parser_patterns: compiled.parser_patterns.clone(),

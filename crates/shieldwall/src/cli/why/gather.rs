@@ -1,6 +1,6 @@
 //! Where the answer comes from: the database beside the server, or the local API.
 
-use super::{Allowed, Findings, Reader, Reason, spelled, verdict};
+use super::{Allowed, Findings, Reader, Reason, lines, spelled, verdict};
 use crate::cli::{
     query::{Query, ask, client},
     text::wire_nanos,
@@ -19,18 +19,17 @@ const MOST_ALERTS: usize = 200;
 /// Finds out everything about a target.
 pub(super) fn findings(target: IpNet, tool: &Tool) -> Result<Findings> {
     let now = tool.now();
-    let (found, allowlists, bouncers) = if tool.settings.server.is_some() {
+    let Found { alerts, allowlists, bouncers, profiles } = if tool.settings.server.is_some() {
         let store = tool.store()?;
         let found = tool.wait(from_store(target, &store, now))??;
         store.close();
         found
     } else {
-        let (alerts, allowlists) = from_api(target, tool)?;
-        (alerts, allowlists, None)
+        from_api(target, tool)?
     };
-    let (mut alerts, is_cut) = newest_first(found);
+    let (mut alerts, is_cut) = newest_first(alerts);
     let mut decisions: Vec<Reason> =
-        alerts.iter().flat_map(|alert| reasons(alert, target, now)).collect();
+        alerts.iter().flat_map(|alert| reasons(alert, target, &profiles, now)).collect();
     decisions
         .sort_by_key(|reason| (!reason.active, std::cmp::Reverse(reason.expires_in), reason.id));
     // A blocklist has a hundred thousand decisions, of which one concerns us; it stands above.
@@ -38,6 +37,7 @@ pub(super) fn findings(target: IpNet, tool: &Tool) -> Result<Findings> {
         let all = alert.decisions.get_or_insert_default();
         all.retain(|decision| concerns(decision, target));
     }
+    let logs = lines::find(target, &alerts, tool);
     let newest = decisions.iter().filter(|reason| reason.active).map(|reason| reason.at).max();
     let bouncers = bouncers.map(|bouncers| {
         let reader = |mut reader: Reader| {
@@ -53,11 +53,20 @@ pub(super) fn findings(target: IpNet, tool: &Tool) -> Result<Findings> {
         allowlists,
         alerts,
         bouncers,
+        logs,
         is_cut,
     })
 }
 
-type Found = (Vec<Vec<Alert>>, Vec<Allowed>, Option<Vec<Reader>>);
+/// What was found, and how.
+struct Found {
+    /// Alerts, found in several ways.
+    alerts: Vec<Vec<Alert>>,
+    allowlists: Vec<Allowed>,
+    bouncers: Option<Vec<Reader>>,
+    /// Who decided, by the number of the alert. The local API does not tell.
+    profiles: BTreeMap<i64, String>,
+}
 
 async fn from_store(target: IpNet, store: &Store, now: Timestamp) -> Result<Found> {
     let usual = AlertFilter { limit: Some(MOST_ALERTS), ..AlertFilter::default() };
@@ -69,8 +78,11 @@ async fn from_store(target: IpNet, store: &Store, now: Timestamp) -> Result<Foun
         filters.push(AlertFilter { net: Some((target, Relation::Inside)), ..usual });
     }
     let mut found = Vec::new();
+    let mut profiles = BTreeMap::new();
     for filter in filters {
-        let alerts = store.alerts(filter, now).await?;
+        let mut alerts = store.alerts(filter, now).await?;
+        let named = |stored: &mut StoredAlert| Some((stored.id.0, stored.profile.take()?));
+        profiles.extend(alerts.iter_mut().filter_map(named));
         found.push(alerts.into_iter().map(|stored| wire(stored, now)).collect());
     }
     let matches = store.allowed(vec![target], now).await?;
@@ -88,7 +100,12 @@ async fn from_store(target: IpNet, store: &Store, now: Timestamp) -> Result<Foun
         knows: None,
         at: bouncer.last_pull,
     });
-    Ok((found, allowlists.collect(), Some(readers.collect())))
+    Ok(Found {
+        alerts: found,
+        allowlists: allowlists.collect(),
+        bouncers: Some(readers.collect()),
+        profiles,
+    })
 }
 
 /// An alert of the database as the local API tells it.
@@ -112,7 +129,7 @@ fn wire(stored: StoredAlert, now: Timestamp) -> Alert {
     }
 }
 
-fn from_api(target: IpNet, tool: &Tool) -> Result<(Vec<Vec<Alert>>, Vec<Allowed>)> {
+fn from_api(target: IpNet, tool: &Tool) -> Result<Found> {
     let client = client(tool)?;
     let is_single = target.prefix_len() == target.max_prefix_len();
     let spelled = spelled(target);
@@ -141,7 +158,12 @@ fn from_api(target: IpNet, tool: &Tool) -> Result<(Vec<Vec<Alert>>, Vec<Allowed>
             comment: comment.strip_suffix(')').unwrap_or(comment).to_owned(),
         }
     });
-    Ok((found, allowlists.collect()))
+    Ok(Found {
+        alerts: found,
+        allowlists: allowlists.collect(),
+        bouncers: None,
+        profiles: BTreeMap::new(),
+    })
 }
 
 /// Alerts that were found in several ways, each once; and whether there may be more.
@@ -162,7 +184,12 @@ fn concerns(decision: &Decision, target: IpNet) -> bool {
 }
 
 /// The decisions of an alert that concern the target.
-fn reasons(alert: &Alert, target: IpNet, now: Timestamp) -> Vec<Reason> {
+fn reasons(
+    alert: &Alert,
+    target: IpNet,
+    profiles: &BTreeMap<i64, String>,
+    now: Timestamp,
+) -> Vec<Reason> {
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let created_at = alert.created_at.clone().unwrap_or_default();
     let at = api::date::parse(&created_at).map(|time| time.at).unwrap_or_default();
@@ -181,6 +208,7 @@ fn reasons(alert: &Alert, target: IpNet, now: Timestamp) -> Vec<Reason> {
             origin: text(&decision.origin),
             scenario: text(&decision.scenario),
             machine: text(&alert.machine_id),
+            profile: alert.id.and_then(|id| profiles.get(&id)).cloned(),
             decided_at: created_at.clone(),
             until: api::date::seconds(until),
             expires_in: until.nanos_since(now).div_euclid(1_000_000_000),
@@ -226,7 +254,7 @@ mod tests {
             ],
         );
         let shown = |target: &str| {
-            let reasons = reasons(&alert, parse_target(target).unwrap(), now);
+            let reasons = reasons(&alert, parse_target(target).unwrap(), &BTreeMap::new(), now);
             let line =
                 |it: &Reason| format!("{} {} {} {}", it.value, it.active, it.covers, it.until);
             reasons.iter().map(line).collect::<Vec<_>>()

@@ -3,9 +3,12 @@
 //! Where the local API runs on this host its database is read, so that the answer is there also
 //! when the server is not; elsewhere the API is asked, which knows nothing of bouncers' reading.
 //!
-//! Reading order: [`run`], [`Findings`] (what was found), `gather` (where from), `show`.
+//! Reading order: [`run`], [`Findings`] (what was found), `gather` (where from), `lines` (the log
+//! itself), `show`.
 
 mod gather;
+
+mod lines;
 
 mod show;
 
@@ -69,7 +72,10 @@ struct Findings {
     /// Who enforces decisions; absent where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     bouncers: Option<Vec<Reader>>,
-    /// How many more alerts there are than were looked at; 0 is all.
+    /// What the logs of this host say about it, as far as they are still there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    logs: Vec<LogLines>,
+    /// Whether there may be more alerts than were looked at.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_cut: bool,
 }
@@ -105,6 +111,9 @@ struct Reason {
     scenario: String,
     /// Who sent the alert.
     machine: String,
+    /// The profile that decided; absent where the sender did, and where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
     decided_at: String,
     until: String,
     /// Seconds that remain; negative once it has ended.
@@ -124,6 +133,22 @@ struct Allowed {
     value: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     comment: String,
+}
+
+/// The latest lines of a log that name the target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct LogLines {
+    path: String,
+    lines: Vec<LogLine>,
+}
+
+/// A line of a log, and who understood it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct LogLine {
+    text: String,
+    /// The parser that takes it with the rules of today; absent where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parser: Option<String>,
 }
 
 /// A bouncer, and whether it has heard of the newest decision that holds.
@@ -178,6 +203,7 @@ mod tests {
             origin: "crowdsec".to_owned(),
             scenario: "a/b".to_owned(),
             machine: "m".to_owned(),
+            profile: None,
             decided_at: String::new(),
             until: String::new(),
             expires_in: 0,

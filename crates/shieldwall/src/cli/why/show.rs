@@ -58,6 +58,16 @@ pub(super) fn screen(findings: &Findings, now: Timestamp, color: bool) -> String
             out += "\n  There may be older ones that were not looked at.";
         }
     }
+    for log in &findings.logs {
+        let _ = write!(out, "\n\nIn {}, latest last", quoted(&log.path));
+        for line in &log.lines {
+            let parser = match &line.parser {
+                Some(parser) => format!("understood by {}", quoted(parser)),
+                None => "no parser understands it".to_owned(),
+            };
+            let _ = write!(out, "\n  {}\n     {parser}", quoted(&line.text));
+        }
+    }
     match &findings.bouncers {
         Some(bouncers) if !bouncers.is_empty() => {
             out += "\n\nBouncers";
@@ -156,11 +166,14 @@ fn decisions(decisions: &[Reason]) -> String {
 /// Who decided, in words.
 fn origin(reason: &Reason) -> String {
     let machine = if reason.machine.is_empty() { "?" } else { reason.machine.as_str() };
+    if let Some(profile) = &reason.profile {
+        return format!("profile {profile}");
+    }
     match reason.origin.split_once('/') {
-        // What a profile writes behind the slash names the profile.
-        Some(("crowdsec", profile)) => format!("profile {profile}, alert of {machine}"),
+        // What a profile writes behind the slash says more than that it was one.
+        Some(("crowdsec", word)) => format!("a profile ({word})"),
         _ => match reason.origin.as_str() {
-            "crowdsec" => format!("a profile, alert of {machine}"),
+            "crowdsec" => "a profile".to_owned(),
             "cscli" => format!("a person on {machine}"),
             "cscli-import" => format!("an import on {machine}"),
             "CAPI" => "the community".to_owned(),
@@ -296,6 +309,7 @@ mod tests {
             origin: "crowdsec".to_owned(),
             scenario: "a/ssh-bf".to_owned(),
             machine: "m".to_owned(),
+            profile: (id == 9).then(|| "ban_addresses".to_owned()),
             decided_at: "2026-01-02T03:04:05Z".to_owned(),
             until: "2026-01-02T07:04:05Z".to_owned(),
             expires_in,
@@ -328,6 +342,13 @@ mod tests {
                 reader("old", Some(at("2026-01-02T03:00:00Z")), false),
                 reader("new", None, false),
             ]),
+            logs: vec![super::super::LogLines {
+                path: "/var/log/auth.log".to_owned(),
+                lines: vec![super::super::LogLine {
+                    text: "fail from 192.0.2.1".to_owned(),
+                    parser: Some("a/sshd-logs".to_owned()),
+                }],
+            }],
             is_cut: false,
         };
         let expect = "\
@@ -337,8 +358,8 @@ Decisions
 ┌────┬────────┬──────────────┬──────────┬───────────────────────┬──────────────────────┬──────────────┬──────────┐
 │ ID ┆ Action ┆ Scope:Value  ┆ Reason   ┆ Decided by            ┆ Until                ┆ expires in   ┆ Alert ID │
 ╞════╪════════╪══════════════╪══════════╪═══════════════════════╪══════════════════════╪══════════════╪══════════╡
-│ 9  ┆ ban    ┆ Ip:192.0.2.1 ┆ a/ssh-bf ┆ a profile, alert of m ┆ 2026-01-02T07:04:05Z ┆ 3h 12m       ┆ 7        │
-│ 8  ┆ ban    ┆ Ip:192.0.2.1 ┆ a/ssh-bf ┆ a profile, alert of m ┆ 2026-01-02T07:04:05Z ┆ ended 1m ago ┆ 7        │
+│ 9  ┆ ban    ┆ Ip:192.0.2.1 ┆ a/ssh-bf ┆ profile ban_addresses ┆ 2026-01-02T07:04:05Z ┆ 3h 12m       ┆ 7        │
+│ 8  ┆ ban    ┆ Ip:192.0.2.1 ┆ a/ssh-bf ┆ a profile             ┆ 2026-01-02T07:04:05Z ┆ ended 1m ago ┆ 7        │
 └────┴────────┴──────────────┴──────────┴───────────────────────┴──────────────────────┴──────────────┴──────────┘
 
 Allowlists
@@ -350,6 +371,10 @@ Alerts
      two
      three
      four user=ro\u{fffd}ot
+
+In /var/log/auth.log, latest last
+  fail from 192.0.2.1
+     understood by a/sshd-logs
 
 Bouncers
   fw enforces it: read decisions 10s ago
