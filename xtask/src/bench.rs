@@ -10,6 +10,8 @@
 
 pub(crate) mod measure;
 
+mod api;
+
 mod contenders;
 mod corpus;
 
@@ -31,6 +33,8 @@ use crate::tree::{self, Tree};
 pub(crate) enum What {
     /// Lines per CPU-second, memory, start-up, buckets and cores.
     Engine(Options),
+    /// The local API: import, look-ups, searches, streams, feeds, alerts.
+    Api(api::Options),
 }
 
 #[derive(Args, Debug)]
@@ -70,7 +74,10 @@ pub(crate) enum Part {
 
 /// Runs the task.
 pub(crate) fn run(tree: &Tree, what: What) -> Result<ExitCode> {
-    let What::Engine(options) = what;
+    let options = match what {
+        What::Engine(options) => options,
+        What::Api(options) => return api::run(tree, &options),
+    };
     let dir = tree.cache("bench")?;
     let field = Field::prepare(tree, &dir, options.others_only, options.ours_only)?;
     let corpus = tree.root().join(&options.corpus);

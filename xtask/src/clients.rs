@@ -10,13 +10,13 @@
 //! `station` (a Debian installation that talks to a server), `server`, `namespace`, then one file
 //! per client.
 
-mod running;
+pub(crate) mod running;
 
-mod scene;
+pub(crate) mod scene;
 
 mod station;
 
-mod server;
+pub(crate) mod server;
 
 mod namespace;
 

@@ -89,6 +89,11 @@ impl Running {
         Ok(Self { name: name.to_owned(), child: RefCell::new(child), log: log.to_path_buf() })
     }
 
+    /// The number of its process: what was wrapped around it has become it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.borrow().id()
+    }
+
     /// Fails when the program ended.
     pub(crate) fn alive(&self) -> Result<()> {
         let Some(status) = self.child.borrow_mut().try_wait()? else { return Ok(()) };

@@ -19,6 +19,9 @@ use super::running::{self, PATIENCE, Running};
 use super::scene::Scene;
 use super::station::{self, Station};
 
+/// The password of every machine that is added.
+pub(crate) const PASSWORD: &str = "Correct-Horse-7-Battery";
+
 /// A local API that runs until this is dropped.
 pub(crate) struct Server<'a> {
     scene: &'a Scene,
@@ -97,6 +100,16 @@ impl<'a> Server<'a> {
         format!("http://{}/", self.address)
     }
 
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The number of its process, while it runs.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.running.as_ref().map(Running::id)
+    }
+
     /// Whoever manages it, with credentials.
     pub(crate) const fn admin(&self) -> &Station<'a> {
         &self.admin
@@ -106,13 +119,12 @@ impl<'a> Server<'a> {
     pub(crate) fn machine(&self, name: &str, credentials: &Path) -> Result<()> {
         let file = credentials.to_string_lossy();
         let url = self.url();
-        let password = "Correct-Horse-7-Battery";
         self.tool(&[
             "machines",
             "add",
             name,
             "--password",
-            password,
+            PASSWORD,
             "--file",
             &file,
             "--url",
@@ -132,9 +144,14 @@ impl<'a> Server<'a> {
 
     /// Runs the tool that belongs to the server, on its database.
     pub(crate) fn tool(&self, arguments: &[&str]) -> Result<String> {
+        running::output(&self.tool_command(arguments), &arguments.join(" "))
+    }
+
+    /// A call of the tool that belongs to the server.
+    pub(crate) fn tool_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.program("cscli");
         command.args(arguments).arg("-c").arg(self.config());
-        running::output(&command, &arguments.join(" "))
+        command
     }
 
     /// What the server knows about a machine.
@@ -206,7 +223,8 @@ impl<'a> Server<'a> {
              \x20 plugin_dir: {dir}/plugins/\n\
              crowdsec_service: {{acquisition_path: {dir}/acquis.yaml, parser_routines: 1}}\n\
              cscli: {{output: human}}\n\
-             db_config: {{type: sqlite, db_path: {dir}/data/crowdsec.db, log_level: info}}\n\
+             db_config: {{type: sqlite, db_path: {dir}/data/crowdsec.db, log_level: info,\n\
+             \x20 flush: {{max_items: 100000000, max_age: 365d}}}}\n\
              api:\n\
              \x20 client:\n\
              \x20   insecure_skip_verify: false\n\
