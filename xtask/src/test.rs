@@ -3,10 +3,11 @@
 //! All steps run even when one fails, so one run shows everything; the summary at the end says what
 //! failed and what took how long.
 
+use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::child;
 use crate::collection;
@@ -16,7 +17,7 @@ use crate::tidy;
 use crate::tree::Tree;
 
 /// A program that the build or the tests start, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 7] = [
+const NEEDED: [(&str, &str); 8] = [
     ("cc", "build-essential"),
     ("git", "git"),
     ("tar", "tar"),
@@ -24,7 +25,11 @@ const NEEDED: [(&str, &str); 7] = [
     ("dpkg-deb", "dpkg"),
     ("journalctl", "systemd"),
     ("ip", "iproute2"),
+    ("initdb", POSTGRESQL),
 ];
+
+/// A server whose programs Debian does not put on the path, and that would start at once.
+const POSTGRESQL: &str = "postgresql";
 
 /// A step: what it is called, and what it does.
 type Step<'a> = (&'a str, &'a dyn Fn() -> Result<ExitCode>);
@@ -70,11 +75,16 @@ fn summarize(results: &[(&str, bool, Duration)]) -> ExitCode {
     if results.iter().all(|(_, passed, _)| *passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Whether a program is there; those of the PostgreSQL server stand aside of the path.
+fn is_here(program: &str) -> bool {
+    child::is_installed(program) || (program == "initdb" && testkit::postgres::programs().is_some())
+}
+
 /// Installs what is missing when we may, and says what to install when we may not.
 fn install_missing() -> Result<()> {
     let missing: Vec<&str> = NEEDED
         .into_iter()
-        .filter(|(program, _)| !child::is_installed(program))
+        .filter(|(program, _)| !is_here(program))
         .map(|(_, package)| package)
         .collect();
     if missing.is_empty() {
@@ -89,8 +99,28 @@ fn install_missing() -> Result<()> {
         command.env("DEBIAN_FRONTEND", "noninteractive");
         child::run(&mut command, "installing what the tests need")
     };
+    let install = |packages: &[&str]| {
+        let mut install = vec!["install", "--no-install-recommends"];
+        install.extend(packages);
+        apt(&install)
+    };
     apt(&["update"])?;
-    let mut install = vec!["install", "--no-install-recommends"];
-    install.extend(&missing);
-    apt(&install)
+    if !missing.contains(&POSTGRESQL) {
+        return install(&missing);
+    }
+    let others: Vec<&str> = missing.into_iter().filter(|package| *package != POSTGRESQL).collect();
+    install(&[&others[..], &["postgresql-common"]].concat())?;
+    without_cluster(|| install(&[POSTGRESQL]))
+}
+
+/// Does something while Debian is told not to make a database and start a server for it: the tests
+/// start their own, and nobody asked for another.
+fn without_cluster(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    const SETTINGS: &str = "/etc/postgresql-common/createcluster.conf";
+    let before = fs::read_to_string(SETTINGS).with_context(|| format!("reading {SETTINGS}"))?;
+    let write = |text: &str| fs::write(SETTINGS, text).with_context(|| format!("writing {SETTINGS}"));
+    write(&format!("{before}\ncreate_main_cluster = false\n"))?;
+    let outcome = work();
+    write(&before)?;
+    outcome
 }

@@ -77,6 +77,7 @@ impl Refusal {
             Error::Schema { .. } => "the database does not fit this program",
             Error::Busy { .. } => "the database is busy",
             Error::Unusable { .. } => "the database cannot be used",
+            Error::Unreachable { .. } | Error::Refused { .. } => "the database cannot be reached",
             Error::NoIndex | Error::Closed => "the database is closed",
         };
         if error.retry() == store::Retry::Later {

@@ -4,7 +4,6 @@ use ipnet::IpNet;
 use model::{
     Alert, AlertEvent, Decision, DecisionId, NewDecision, Scope, Source, Time, Timestamp, Uuid,
 };
-use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 use crate::{
     AlertFilter, Error, Sort, Store,
@@ -13,6 +12,7 @@ use crate::{
     net::Columns,
     query, row,
     row::Entry,
+    sql::{self, Bind as _, Cell, Connection, Optional as _, Row, params},
     time,
     writer::{Failure, Tx},
 };
@@ -197,14 +197,16 @@ impl Store {
         let work = |conn: &Connection| {
             let community = query::COMMUNITY;
             let mut statement = conn.prepare_cached(&format!(
-                "SELECT a.scenario, count(*) FROM alerts a WHERE NOT ({community}) \
-                 GROUP BY a.scenario ORDER BY a.scenario"
+                "SELECT a.scenario, count(*) FROM alerts a WHERE NOT ({community}) GROUP BY a.scenario"
             ))?;
-            let rows = statement.query_map([], |row| {
+            let rows = statement.query_map((), |row| {
                 let n: i64 = row.get(1)?;
                 Ok((row.get(0)?, n.unsigned_abs()))
             })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let mut counts: Vec<(String, u64)> = rows.collect::<Result<_, _>>()?;
+            // Here, since databases differ in the order of texts.
+            counts.sort();
+            Ok(counts)
         };
         self.inner.readers.read(work).await
     }
@@ -228,7 +230,7 @@ struct Ready<'a> {
 
 /// Reads the target of a decision; `None` when it should be an address and is not.
 fn ready(decision: &NewDecision, stop: Timestamp) -> Option<Ready<'_>> {
-    let until = stop.after(decision.duration);
+    let until = time::kept(stop.after(decision.duration));
     let (net, scope, value) = match &decision.scope {
         Scope::Ip | Scope::Range => {
             let net = model::parse_target(decision.value.trim()).ok()?;
@@ -266,7 +268,7 @@ fn insert(
     insert_details(conn, &new.alert, id, &now_text, now)?;
     if older == Older::Deleted {
         // The trigger that watches over foreign deletions would note down every one of these.
-        conn.execute_batch("INSERT OR REPLACE INTO shieldwall_state VALUES ('quiet', 1)")?;
+        conn.execute_batch("INSERT INTO shieldwall_state VALUES ('quiet', 1) ON CONFLICT DO NOTHING")?;
         for ready in &decisions {
             delete_older(tx, ready)?;
         }
@@ -294,7 +296,7 @@ fn insert_row(
     };
     let alert = &new.alert;
     let source = &alert.source;
-    conn.prepare_cached(
+    let id = conn.prepare_cached(
         "INSERT INTO alerts (created_at, updated_at, scenario, bucket_id, message, events_count, \
          started_at, stopped_at, source_ip, source_range, source_as_number, source_as_name, \
          source_country, source_latitude, source_longitude, source_scope, source_value, capacity, \
@@ -303,7 +305,7 @@ fn insert_row(
          VALUES (?1, ?1, ?2, '', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
          ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
     )?
-    .execute(params![
+    .insert(params![
         now,
         alert.scenario,
         alert.message,
@@ -331,7 +333,7 @@ fn insert_row(
         last_until.map(time::to_text),
         new.profile,
     ])?;
-    Ok(conn.last_insert_rowid())
+    Ok(id)
 }
 
 fn insert_details(
@@ -412,31 +414,34 @@ fn insert_decisions(
     // The decisions of one alert mostly share their end and their texts.
     let mut until_text = (Timestamp::MIN, String::new());
     let mut shared = Interned::default();
-    for ready in decisions {
+    let rows = decisions.iter().map(|ready| {
         let decision = ready.decision;
         if until_text.0 != ready.until || until_text.1.is_empty() {
             until_text = (ready.until, time::to_text(ready.until));
         }
         let columns = ready.net.map(Columns::of).unwrap_or_default();
-        statement.execute(params![
-            now_text,
-            until_text.1,
-            decision.scenario,
-            decision.remediation,
-            columns.start,
-            columns.end,
-            columns.start_suffix,
-            columns.end_suffix,
-            columns.size,
-            ready.scope.name(),
-            ready.value,
-            decision.origin,
-            decision.simulated,
-            decision.uuid.map(|uuid| uuid.to_string()),
-            alert,
-            seq_column,
-        ])?;
-        let id = tx.conn.last_insert_rowid();
+        vec![
+            now_text.bind(),
+            until_text.1.clone().into(),
+            decision.scenario.bind(),
+            decision.remediation.bind(),
+            columns.start.into(),
+            columns.end.into(),
+            columns.start_suffix.into(),
+            columns.end_suffix.into(),
+            columns.size.into(),
+            ready.scope.name().bind(),
+            ready.value.bind(),
+            decision.origin.bind(),
+            i64::from(decision.simulated).into(),
+            decision.uuid.map_or(Cell::Null, |uuid| uuid.to_string().into()),
+            alert.into(),
+            seq_column.into(),
+        ]
+    });
+    let new_ids = statement.insert_all(rows)?;
+    for (ready, id) in decisions.iter().zip(new_ids) {
+        let decision = ready.decision;
         ids.push(DecisionId(id));
         if shared.is_news(decision) {
             facets.push(format!("s:{}", decision.scenario));
@@ -541,7 +546,7 @@ fn load(
     conn: &Connection,
     id: i64,
     without_decisions: bool,
-) -> rusqlite::Result<Option<StoredAlert>> {
+) -> sql::Result<Option<StoredAlert>> {
     let found = conn
         .prepare_cached(&format!(
             "SELECT {ALERT} FROM alerts a LEFT JOIN machines m ON m.id = a.machine_alerts WHERE a.id = ?"
@@ -563,21 +568,21 @@ fn load(
                 "SELECT {} FROM decisions d WHERE alert_decisions = ? ORDER BY id",
                 row::DECISION
             ))?
-            .query_map(params_from_iter([id]), row::decision)?
+            .query_map([id], row::decision)?
             .collect::<Result<_, _>>()?;
     }
     Ok(Some(stored))
 }
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
+fn stored(row: &Row<'_>) -> sql::Result<StoredAlert> {
     // Rows of other programs may hold nothing where ours hold a text.
-    let text = |column: usize| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
-    let instant = |column: usize| -> rusqlite::Result<Timestamp> {
-        Ok(row.get_ref(column)?.as_str().ok().and_then(time::from_text).unwrap_or_default())
+    let text = |column: usize| row.get::<Option<String>>(column).map(Option::unwrap_or_default);
+    let instant = |column: usize| -> sql::Result<Timestamp> {
+        Ok(row.get_ref(column)?.as_str().and_then(time::from_text).unwrap_or_default())
     };
     #[expect(clippy::cast_possible_truncation, reason = "coordinates are stored from an f32")]
     let degrees =
-        |column: usize| row.get::<_, Option<f64>>(column).map(|d| d.unwrap_or(0.0) as f32);
+        |column: usize| row.get::<Option<f64>>(column).map(|d| d.unwrap_or(0.0) as f32);
     Ok(StoredAlert {
         id: AlertId(row.get(0)?),
         uuid: text(1)?,
@@ -590,18 +595,18 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
             scenario_version: text(7)?,
             message: text(8)?,
             events_count: row
-                .get::<_, Option<i64>>(9)?
+                .get::<Option<i64>>(9)?
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or(0),
             start_at: Time::utc(instant(10)?),
             stop_at: Time::utc(instant(11)?),
             capacity: row
-                .get::<_, Option<i64>>(12)?
+                .get::<Option<i64>>(12)?
                 .and_then(|n| i32::try_from(n).ok())
                 .unwrap_or(0),
             leakspeed: time::length_from_text(&text(13)?),
             simulated: row.get(14)?,
-            remediation: row.get::<_, Option<bool>>(15)?.unwrap_or(false),
+            remediation: row.get::<Option<bool>>(15)?.unwrap_or(false),
             source: Source {
                 scope: Scope::from_name(&text(16)?),
                 value: text(17)?,
@@ -621,12 +626,11 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
     })
 }
 
-fn event(row: &Row<'_>) -> rusqlite::Result<AlertEvent> {
-    let at = row.get_ref(0)?.as_str().ok().and_then(time::from_text).unwrap_or_default();
+fn event(row: &Row<'_>) -> sql::Result<AlertEvent> {
+    let at = row.get_ref(0)?.as_str().and_then(time::from_text).unwrap_or_default();
     let pairs: serde_json::Value = row
         .get_ref(1)?
         .as_str()
-        .ok()
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
     let text = |pair: &serde_json::Value, name: &str| {

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hashbrown::HashSet;
 use ipnet::IpNet;
 use model::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::{
     Error, Store,
     machine::{instant, text},
     net::Columns,
-    query, time,
+    query,
+    sql::{self, Connection, Optional as _, Row, params},
+    time,
     writer::Tx,
 };
 
@@ -102,9 +103,11 @@ impl Store {
     pub async fn allowlists(&self, items: Items) -> Result<Vec<Allowlist>, Error> {
         let work = move |conn: &Connection| {
             let mut statement =
-                conn.prepare_cached(&format!("SELECT {LIST} FROM allow_lists ORDER BY name"))?;
-            let found: Vec<(i64, Allowlist)> =
-                statement.query_map([], list)?.collect::<Result<_, _>>()?;
+                conn.prepare_cached(&format!("SELECT {LIST} FROM allow_lists"))?;
+            let mut found: Vec<(i64, Allowlist)> =
+                statement.query_map((), list)?.collect::<Result<_, _>>()?;
+            // Here, since databases differ in the order of texts.
+            found.sort_by(|a, b| a.1.name.cmp(&b.1.name));
             let mut lists = Vec::with_capacity(found.len());
             for (id, list) in found {
                 let items = match items {
@@ -144,8 +147,9 @@ impl Store {
             let n_added = tx
                 .conn
                 .prepare_cached(
-                    "INSERT OR IGNORE INTO allow_lists (created_at, updated_at, name, from_console, \
-                     description, allowlist_id) VALUES (?1, ?1, ?2, ?3, ?4, ?5)",
+                    "INSERT INTO allow_lists (created_at, updated_at, name, from_console, \
+                     description, allowlist_id) VALUES (?1, ?1, ?2, ?3, ?4, ?5) \
+                     ON CONFLICT DO NOTHING",
                 )?
                 .execute(params![
                     time::to_text(now),
@@ -281,7 +285,7 @@ impl Store {
         let work = move |conn: &Connection| {
             let version: i64 = conn
                 .prepare_cached("SELECT value FROM shieldwall_state WHERE name = 'allowlists'")?
-                .query_row([], |row| row.get(0))?;
+                .query_row((), |row| row.get(0))?;
             let known = cache.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let set = match known {
                 Some((known, set)) if known == version => set,
@@ -311,20 +315,23 @@ pub(crate) struct AllowSet {
 }
 
 impl AllowSet {
-    fn load(conn: &Connection) -> rusqlite::Result<Self> {
+    fn load(conn: &Connection) -> sql::Result<Self> {
         let mut statement = conn.prepare_cached(
             "SELECT l.name, i.value, i.comment, i.expires_at FROM allow_list_items i \
              JOIN allow_list_allowlist_items x ON x.allow_list_item_id = i.id \
              JOIN allow_lists l ON l.id = x.allow_list_id",
         )?;
-        let mut rows = statement.query([])?;
-        let mut items = Vec::new();
-        while let Some(row) = rows.next()? {
+        let rows = statement.query_map((), |row| {
             let matched =
                 AllowMatch { allowlist: row.get(0)?, value: row.get(1)?, comment: text(row, 2)? };
+            Ok((matched, end(row, 3)?))
+        })?;
+        let mut items = Vec::new();
+        for row in rows {
+            let (matched, end) = row?;
             // An item that is no address matches no address.
             if let Ok(net) = model::parse_target(&matched.value) {
-                items.push((net, matched, end(row, 3)?));
+                items.push((net, matched, end));
             }
         }
         items.sort_by(|a, b| (a.0, &a.1.allowlist).cmp(&(b.0, &b.1.allowlist)));
@@ -360,7 +367,7 @@ const ITEMS_OF_LIST: &str = "SELECT i.id, i.value, i.comment, i.expires_at, i.cr
     FROM allow_list_items i JOIN allow_list_allowlist_items x ON x.allow_list_item_id = i.id \
     WHERE x.allow_list_id = ?";
 
-fn items_of(conn: &Connection, list: i64) -> rusqlite::Result<Vec<AllowlistItem>> {
+fn items_of(conn: &Connection, list: i64) -> sql::Result<Vec<AllowlistItem>> {
     conn.prepare_cached(&format!("{ITEMS_OF_LIST} ORDER BY i.id"))?
         .query_map([list], |row| {
             Ok(AllowlistItem {
@@ -374,11 +381,11 @@ fn items_of(conn: &Connection, list: i64) -> rusqlite::Result<Vec<AllowlistItem>
 }
 
 /// Reads when an item ends. COMPAT(crowdsec): the year 1 means never.
-fn end(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+fn end(row: &Row<'_>, column: usize) -> sql::Result<Option<Timestamp>> {
     Ok(instant(row, column)?.filter(|end| *end > Timestamp::from_unix(0, 0)))
 }
 
-fn list(row: &Row<'_>) -> rusqlite::Result<(i64, Allowlist)> {
+fn list(row: &Row<'_>) -> sql::Result<(i64, Allowlist)> {
     let list = Allowlist {
         name: row.get(1)?,
         description: text(row, 2)?,
@@ -391,7 +398,7 @@ fn list(row: &Row<'_>) -> rusqlite::Result<(i64, Allowlist)> {
     Ok((row.get(0)?, list))
 }
 
-fn list_id(conn: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+fn list_id(conn: &Connection, name: &str) -> sql::Result<Option<i64>> {
     conn.prepare_cached("SELECT id FROM allow_lists WHERE name = ?")?
         .query_row([name], |row| row.get(0))
         .optional()
@@ -402,13 +409,13 @@ fn insert_item(
     list: i64,
     item: &NewAllowlistItem,
     now: &str,
-) -> rusqlite::Result<()> {
+) -> sql::Result<()> {
     let columns = Columns::of(model::canonical_net(item.net));
-    conn.prepare_cached(
+    let id = conn.prepare_cached(
         "INSERT INTO allow_list_items (created_at, updated_at, expires_at, comment, value, start_ip, \
          end_ip, start_suffix, end_suffix, ip_size) VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
-    .execute(params![
+    .insert(params![
         now,
         item.expires_at.map(time::to_text),
         item.comment,
@@ -419,7 +426,6 @@ fn insert_item(
         columns.end_suffix,
         columns.size,
     ])?;
-    let id = conn.last_insert_rowid();
     conn.prepare_cached(
         "INSERT INTO allow_list_allowlist_items (allow_list_id, allow_list_item_id) VALUES (?, ?)",
     )?
@@ -427,7 +433,7 @@ fn insert_item(
     Ok(())
 }
 
-fn touch(conn: &Connection, list: i64, now: &str) -> rusqlite::Result<()> {
+fn touch(conn: &Connection, list: i64, now: &str) -> sql::Result<()> {
     conn.prepare_cached("UPDATE allow_lists SET updated_at = ? WHERE id = ?")?
         .execute(params![now, list])?;
     Ok(())

@@ -1,11 +1,14 @@
 //! Bouncers: the enforcers that read decisions.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashMap;
 use model::Timestamp;
-use rusqlite::{Connection, Row, params};
 
 use crate::{
     Cursor, Error, Os, Seq, Store,
     machine::{instant, os, text},
+    sql::{self, Connection, Row, params},
     time,
     writer::{Failure, Tx},
 };
@@ -97,6 +100,12 @@ pub struct BouncerChange {
     pub feature_flags: Option<String>,
 }
 
+/// The bouncers of each key as a server last told them, for while it is away.
+pub(crate) type Keys = Arc<Mutex<HashMap<String, Vec<Bouncer>>>>;
+
+/// So many keys are remembered.
+const MOST_KEYS: usize = 4096;
+
 const BOUNCER: &str = "id, name, api_key, auth_type, revoked, ip_address, type, version, last_pull, \
     cursor_seq, cursor_at, auto_created, created_at, updated_at, osname, osfamily, osversion, featureflags";
 
@@ -126,8 +135,29 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn bouncers_with_key(&self, key_hash: &str) -> Result<Vec<Bouncer>, Error> {
-        let key_hash = key_hash.to_owned();
-        self.inner.readers.read(move |conn| Ok(find(conn, "api_key = ?1", &key_hash)?)).await
+        let asked = key_hash.to_owned();
+        let work = move |conn: &Connection| {
+            let found = find(conn, "api_key = ?1", &asked)?;
+            Ok((found, conn.is_postgres()))
+        };
+        let known = || self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.inner.readers.read(work).await {
+            Ok((found, false)) => Ok(found),
+            Ok((found, true)) => {
+                let mut known = known();
+                if found.is_empty() {
+                    known.remove(key_hash);
+                } else if known.len() < MOST_KEYS || known.contains_key(key_hash) {
+                    known.insert(key_hash.to_owned(), found.clone());
+                }
+                Ok(found)
+            }
+            // Whoever was let in when the server was last there keeps reading from memory.
+            Err(error @ (Error::Unreachable { .. } | Error::Refused { .. })) => {
+                known().get(key_hash).cloned().ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Adds a bouncer.
@@ -140,9 +170,10 @@ impl Store {
             let n_added = tx
                 .conn
                 .prepare_cached(
-                    "INSERT OR IGNORE INTO bouncers (created_at, updated_at, name, api_key, revoked, \
+                    "INSERT INTO bouncers (created_at, updated_at, name, api_key, revoked, \
                      ip_address, type, version, auth_type, auto_created) \
-                     VALUES (?1, ?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8)",
+                     VALUES (?1, ?1, ?2, ?3, false, ?4, ?5, ?6, ?7, ?8) \
+                     ON CONFLICT DO NOTHING",
                 )?
                 .execute(params![
                     time::to_text(now),
@@ -218,7 +249,9 @@ impl Store {
             let mut statement = tx.conn.prepare_cached("DELETE FROM bouncers WHERE name = ?")?;
             Ok(names.iter().map(|name| statement.execute([name])).sum::<Result<usize, _>>()?)
         };
-        self.inner.writer.write(work).await
+        let n_deleted = self.inner.writer.write(work).await?;
+        self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(n_deleted)
     }
 }
 
@@ -233,15 +266,15 @@ impl BouncerAuth {
     }
 }
 
-fn find(conn: &Connection, condition: &str, value: &str) -> rusqlite::Result<Vec<Bouncer>> {
+fn find(conn: &Connection, condition: &str, value: &str) -> sql::Result<Vec<Bouncer>> {
     conn.prepare_cached(&format!("SELECT {BOUNCER} FROM bouncers WHERE {condition} ORDER BY id"))?
         .query_map([value], bouncer)?
         .collect()
 }
 
-fn bouncer(row: &Row<'_>) -> rusqlite::Result<Bouncer> {
+fn bouncer(row: &Row<'_>) -> sql::Result<Bouncer> {
     let last_pull = instant(row, 8)?;
-    let cursor = match (row.get::<_, Option<i64>>(9)?, row.get::<_, Option<i64>>(10)?) {
+    let cursor = match (row.get::<Option<i64>>(9)?, row.get::<Option<i64>>(10)?) {
         (Some(seq), Some(at)) => u64::try_from(seq)
             .ok()
             .map(|seq| Cursor { seq: Seq(seq), at: Timestamp::from_unix_nanos(at) }),

@@ -1,11 +1,10 @@
 //! Decisions: asked from memory, ended in the database.
 
 use model::{Decision, DecisionId, Timestamp};
-use rusqlite::Connection;
 
 use crate::{
     DecisionFilter, Dedup, Error, Page, Simulated, Store, index::Changed, matcher::Prepared, query,
-    time, writer::Tx,
+    sql::Connection, time, writer::Tx,
 };
 
 /// So many decisions end in one transaction.

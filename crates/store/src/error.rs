@@ -1,6 +1,6 @@
 //! What the database can refuse, sorted by what the caller can do about it.
 
-use std::path::PathBuf;
+use crate::sql;
 
 /// Whether the same call can succeed later without anybody changing anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,49 +33,68 @@ pub enum Error {
         name: String,
     },
     /// There is no room left for the database.
-    #[error("no space left for the database {path}")]
+    #[error("no space left for the database {database}")]
     Full {
         /// The database.
-        path: PathBuf,
+        database: String,
     },
     /// The database cannot be written.
-    #[error("the database {path} cannot be written: {reason}")]
+    #[error("the database {database} cannot be written: {reason}")]
     ReadOnly {
         /// The database.
-        path: PathBuf,
+        database: String,
         /// What the system said.
         reason: String,
     },
     /// The file is damaged, or is no database.
-    #[error("the database {path} is damaged: {reason}")]
+    #[error("the database {database} is damaged: {reason}")]
     Corrupt {
         /// The database.
-        path: PathBuf,
+        database: String,
         /// What was noticed.
         reason: String,
     },
     /// The database was made by a newer or an altered program.
-    #[error("the database {path} does not fit this program: {reason}")]
+    #[error("the database {database} does not fit this program: {reason}")]
     Schema {
         /// The database.
-        path: PathBuf,
+        database: String,
         /// What differs.
         reason: String,
     },
     /// Another program holds the database, or a transaction was lost with that of a neighbor.
-    #[error("the database {path} is busy: {reason}")]
+    #[error("the database {database} is busy: {reason}")]
     Busy {
         /// The database.
-        path: PathBuf,
+        database: String,
         /// Who or what held it, as far as known.
         reason: String,
     },
     /// The file cannot be opened or read.
-    #[error("the database {path} cannot be used: {reason}")]
+    #[error("the database {database} cannot be used: {reason}")]
     Unusable {
         /// The database.
-        path: PathBuf,
+        database: String,
         /// What the system said.
+        reason: String,
+    },
+    /// The server of the database is away, or went away before it answered. A change may have been
+    /// made all the same; repeating it is safe, as an alert has an identifier.
+    #[error("the database {database} cannot be reached: {reason}")]
+    Unreachable {
+        /// The database.
+        database: String,
+        /// What was noticed.
+        reason: String,
+    },
+    /// The server of the database will not have us.
+    #[error("the database {database} refuses us: {reason}")]
+    Refused {
+        /// The database.
+        database: String,
+        /// The setting to look at, as existing settings name it: `password`, `db_name`, ….
+        setting: &'static str,
+        /// What the server said.
         reason: String,
     },
     /// The store was opened without its index of active decisions.
@@ -91,7 +110,12 @@ impl Error {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Full { .. } | Self::Busy { .. } | Self::ReadOnly { .. } => Retry::Later,
+            Self::Full { .. }
+            | Self::Busy { .. }
+            | Self::ReadOnly { .. }
+            | Self::Unreachable { .. }
+            // Whoever changed a password on the server changes it here too.
+            | Self::Refused { .. } => Retry::Later,
             Self::NotFound { .. }
             | Self::Exists { .. }
             | Self::Corrupt { .. }
@@ -103,24 +127,42 @@ impl Error {
     }
 }
 
-/// Sorts what SQLite says about the database at `path`.
-pub(crate) fn classify(path: &std::path::Path, error: &rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode as Code;
-    let path = path.to_path_buf();
-    let reason = error.to_string();
-    let Some(code) = error.sqlite_error_code() else { return Error::Unusable { path, reason } };
-    match code {
-        Code::DiskFull => Error::Full { path },
-        Code::ReadOnly | Code::PermissionDenied | Code::AuthorizationForStatementDenied => {
-            Error::ReadOnly { path, reason }
+/// Sorts what a database says; `database` is what it is called.
+pub(crate) fn classify(database: &impl std::fmt::Display, error: &sql::Error) -> Error {
+    let database = database.to_string();
+    match error {
+        sql::Error::Sqlite(error) => of_sqlite(database, error),
+        sql::Error::Postgres(error) => of_postgres(database, error),
+        sql::Error::Lost(reason) => Error::Unreachable { database, reason: reason.clone() },
+        sql::Error::Refused(setting, reason) => {
+            Error::Refused { database, setting, reason: reason.clone() }
         }
-        Code::DatabaseCorrupt | Code::NotADatabase => Error::Corrupt { path, reason },
+        sql::Error::NoRow => {
+            Error::Unusable { database, reason: "a row is missing that must be there".to_owned() }
+        }
+        sql::Error::Type(column) => {
+            let reason = format!("column {column} of an answer holds something unexpected");
+            Error::Unusable { database, reason }
+        }
+    }
+}
+
+fn of_sqlite(database: String, error: &rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+    let reason = error.to_string();
+    let Some(code) = error.sqlite_error_code() else { return Error::Unusable { database, reason } };
+    match code {
+        Code::DiskFull => Error::Full { database },
+        Code::ReadOnly | Code::PermissionDenied | Code::AuthorizationForStatementDenied => {
+            Error::ReadOnly { database, reason }
+        }
+        Code::DatabaseCorrupt | Code::NotADatabase => Error::Corrupt { database, reason },
         Code::DatabaseBusy | Code::DatabaseLocked | Code::OperationInterrupted => {
-            Error::Busy { path, reason }
+            Error::Busy { database, reason }
         }
         // SQLite reports a full disk below some file systems as a failed write.
-        Code::SystemIoFailure if is_write_failure(error) => Error::Full { path },
-        _ => Error::Unusable { path, reason },
+        Code::SystemIoFailure if is_write_failure(error) => Error::Full { database },
+        _ => Error::Unusable { database, reason },
     }
 }
 
@@ -128,4 +170,20 @@ fn is_write_failure(error: &rusqlite::Error) -> bool {
     // SQLITE_IOERR_WRITE and SQLITE_IOERR_TRUNCATE and SQLITE_IOERR_SHMSIZE: growing a file failed.
     const GROWING: [i32; 3] = [778, 1546, 4874];
     matches!(error, rusqlite::Error::SqliteFailure(code, _) if GROWING.contains(&code.extended_code))
+}
+
+fn of_postgres(database: String, error: &tokio_postgres::Error) -> Error {
+    let reason = sql::words(error);
+    match error.code().map_or("", |code| code.code()) {
+        "53100" => Error::Full { database },
+        // A standby, or a disk that an administrator protects.
+        "25006" => Error::ReadOnly { database, reason },
+        "42501" => Error::Refused { database, setting: "user", reason },
+        "XX001" | "XX002" => Error::Corrupt { database, reason },
+        // Locks and deadlocks, cancelled statements, too many connections, too little memory.
+        "55P03" | "40P01" | "40001" | "57014" | "53000" | "53200" | "53300" | "53400" => {
+            Error::Busy { database, reason }
+        }
+        _ => Error::Unusable { database, reason },
+    }
 }

@@ -9,10 +9,11 @@ use std::{
 };
 
 use model::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::{
-    Error, Store, time,
+    Error, Store,
+    sql::{self, Connection, Optional as _, params},
+    time,
     writer::{Failure, Tx},
 };
 
@@ -103,7 +104,7 @@ impl Store {
         flushed.metrics = self.steps(metrics, retention.metrics_max_age.map(before)).await?;
         // The year 1 stands for never.
         let items = "DELETE FROM allow_list_items WHERE id IN (SELECT id FROM allow_list_items \
-             WHERE expires_at > '1971' AND expires_at < ? LIMIT ?)";
+             WHERE expires_at > '1971-01-01 00:00:00+00:00' AND expires_at < ? LIMIT ?)";
         flushed.allowlist_items = self.steps(items, Some(time::to_text(now))).await?;
         Ok(flushed)
     }
@@ -224,7 +225,7 @@ fn flush_bound(
     conn: &Connection,
     oldest_kept: Option<Timestamp>,
     max_items: Option<u64>,
-) -> rusqlite::Result<Option<i64>> {
+) -> sql::Result<Option<i64>> {
     let by_age: Option<i64> = match oldest_kept {
         Some(oldest) => conn
             .prepare_cached("SELECT id FROM alerts WHERE created_at < ? ORDER BY created_at DESC, id DESC LIMIT 1")?
@@ -233,7 +234,7 @@ fn flush_bound(
         None => None,
     };
     let newest: Option<i64> =
-        conn.prepare_cached("SELECT max(id) FROM alerts")?.query_row([], |row| row.get(0))?;
+        conn.prepare_cached("SELECT max(id) FROM alerts")?.query_row((), |row| row.get(0))?;
     let by_count = max_items.zip(newest).and_then(|(max, newest)| {
         newest.checked_sub(i64::try_from(max).ok()?)?.checked_sub(1).filter(|bound| *bound > 0)
     });

@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use model::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::{Error, Store, machine::instant, time, writer::Tx};
+use crate::{
+    Error, Store,
+    machine::instant,
+    sql::{self, Connection, Optional as _, Row, params},
+    time,
+    writer::Tx,
+};
 
 /// Who reported usage metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +117,7 @@ impl Store {
                 .execute(params![name, time::to_text(now.plus_nanos(-stale))])?;
             let n_taken = tx
                 .conn
-                .prepare_cached("INSERT OR IGNORE INTO locks (name, created_at) VALUES (?, ?)")?
+                .prepare_cached("INSERT INTO locks (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING")?
                 .execute(params![name, time::to_text(now)])?;
             Ok(n_taken == 1)
         };
@@ -162,14 +167,14 @@ impl Store {
     pub async fn metrics(&self, filter: MetricsFilter) -> Result<Vec<Metrics>, Error> {
         let work = move |conn: &Connection| {
             let condition = match filter {
-                MetricsFilter::All => "1",
+                MetricsFilter::All => "true",
                 MetricsFilter::Unpushed => "pushed_at IS NULL",
             };
             let mut statement = conn.prepare_cached(&format!(
                 "SELECT id, generated_type, generated_by, received_at, pushed_at, payload \
                  FROM metrics WHERE {condition} ORDER BY id"
             ))?;
-            Ok(statement.query_map([], metrics)?.collect::<Result<_, _>>()?)
+            Ok(statement.query_map((), metrics)?.collect::<Result<_, _>>()?)
         };
         self.inner.readers.read(work).await
     }
@@ -201,9 +206,9 @@ impl MetricsSource {
     }
 }
 
-fn metrics(row: &Row<'_>) -> rusqlite::Result<Metrics> {
+fn metrics(row: &Row<'_>) -> sql::Result<Metrics> {
     let source = match row.get_ref(1)?.as_str() {
-        Ok("LP") => MetricsSource::LogProcessor,
+        Some("LP") => MetricsSource::LogProcessor,
         _ => MetricsSource::RemediationComponent,
     };
     Ok(Metrics {

@@ -1,14 +1,18 @@
 //! The store: everything that must survive a restart, and the active decisions in memory.
 //!
-//! One thread writes, a few read, all on SQLite in WAL mode. A call that changes something is
+//! One thread writes, a few read, on SQLite in WAL mode or on a PostgreSQL server; `sql` makes the two
+//! look the same to everything above it. A call that changes something is
 //! answered after its transaction is on disk (I10); calls that wait at the same time share one
 //! transaction. Active decisions are answered from an index in memory that is rebuilt from the
-//! database when the store opens; every change to them carries a [`Seq`].
+//! database when the store opens; every change to them carries a [`Seq`]. While a server is away,
+//! memory still answers, everything else fails with [`Error::Unreachable`], and the connections come
+//! back by themselves.
 //!
 //! Tables and columns bear the names existing tools know, so a CrowdSec database can be taken over
 //! and raw SQL keeps working; no type here shows a table or a transaction.
 //!
-//! Reading order: [`Store`], `alert`, `decision`, `stream`; below them `writer`, `reader`, `index`.
+//! Reading order: [`Store`], `alert`, `decision`, `stream`; below them `writer`, `reader`, `index`,
+//! `sql`.
 #![forbid(unsafe_code)]
 
 mod alert;
@@ -24,6 +28,7 @@ mod stream;
 
 mod reader;
 mod schema;
+mod sql;
 mod writer;
 
 mod index;
@@ -42,10 +47,11 @@ use std::{
 };
 
 use model::Timestamp;
-use rusqlite::Connection;
 
 use index::Shared;
 use reader::Readers;
+use schema::Place;
+use sql::Connection;
 use writer::Writer;
 
 pub use alert::{AlertId, NewAlert, Recorded, StoredAlert};
@@ -57,6 +63,7 @@ pub use filter::{AlertFilter, DecisionFilter, HasActive, Page, Relation, Simulat
 pub use flush::{FlushPause, Flushed, Retention};
 pub use item::{Metrics, MetricsFilter, MetricsSource};
 pub use machine::{Machine, MachineAuth, MachineChange, NewMachine, Os};
+pub use sql::{ClientCertificate, Server, ServerAddress, SslMode};
 pub use stream::{BadCursor, Cursor, Dedup, From, Seq, Stream};
 
 /// Where the database is and how it is used.
@@ -77,7 +84,7 @@ pub enum Index {
     None,
 }
 
-/// So many threads read.
+/// So many threads read; one of a server fewer than it grants us connections.
 const READERS: usize = 3;
 
 /// The database and the index. Clones share them; the last one to go closes the database.
@@ -92,6 +99,7 @@ struct Inner {
     writer: Writer,
     shared: Arc<Shared>,
     allow: allowlist::Cache,
+    keys: bouncer::Keys,
     n_pauses: Arc<AtomicUsize>,
 }
 
@@ -102,22 +110,40 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened, read or written, or is newer than this program.
     pub fn open(settings: &Settings, now: Timestamp) -> Result<Self, Error> {
-        let path = settings.path.as_path();
-        schema::create(path)?;
-        let sql = |error: rusqlite::Error| error::classify(path, &error);
-        let mut conn = schema::open_writer(path).map_err(sql)?;
-        schema::migrate(&mut conn, path, now)?;
+        schema::create(&settings.path)?;
+        Self::start(&Place::File(settings.path.clone()), settings.index, READERS, now)
+    }
+
+    /// Connects to a database on a PostgreSQL server, as `open` opens a file.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or will not have us, or the database cannot be written or
+    /// is newer than this program.
+    pub fn connect(server: &Server, index: Index, now: Timestamp) -> Result<Self, Error> {
+        let n_readers = server.max_connections.saturating_sub(1).clamp(1, READERS);
+        let place = Place::Server(Arc::new(server.clone()));
+        // Each connection has a runtime, which cannot be started where the caller is part of one.
+        let starting = || Self::start(&place, index, n_readers, now);
+        let started = std::thread::scope(|scope| scope.spawn(starting).join());
+        started.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    fn start(place: &Place, index: Index, n_readers: usize, now: Timestamp) -> Result<Self, Error> {
+        let sql = |error: sql::Error| error::classify(place, &error);
+        let conn = place.open_writer()?;
+        schema::migrate(&conn, place, now)?;
         writer::adopt_all(&conn).map_err(sql)?;
         let seq = Seq(writer::newest_seq(&conn).map_err(sql)?);
-        let index = match settings.index {
+        let index = match index {
             Index::Kept => Some(load(&conn, seq, now).map_err(sql)?),
             Index::None => None,
         };
+        conn.hurry();
         let shared = Arc::new(Shared::new(index, seq));
-        let writer = Writer::start(conn, path.to_path_buf(), Arc::clone(&shared))?;
-        let readers = Readers::start(path, READERS)?;
-        let (allow, n_pauses) = (Arc::default(), Arc::default());
-        Ok(Self { inner: Arc::new(Inner { readers, writer, shared, allow, n_pauses }) })
+        let writer = Writer::start(conn, place.clone(), Arc::clone(&shared))?;
+        let readers = Readers::start(place, n_readers)?;
+        let (allow, keys, n_pauses) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { inner: Arc::new(Inner { readers, writer, shared, allow, keys, n_pauses }) })
     }
 
     /// Finishes what is waiting and ends the threads, unless a clone is still in use. Blocks.
@@ -127,22 +153,20 @@ impl Store {
 }
 
 /// Builds the index from the database.
-fn load(conn: &Connection, seq: Seq, now: Timestamp) -> rusqlite::Result<index::Index> {
+fn load(conn: &Connection, seq: Seq, now: Timestamp) -> sql::Result<index::Index> {
     let now_text = time::to_text(now);
-    let last_end: Option<String> =
-        conn.query_row("SELECT max(until) FROM decisions WHERE until <= ?", [&now_text], |row| {
-            row.get(0)
-        })?;
+    let last_end: Option<String> = conn
+        .prepare_cached("SELECT max(until) FROM decisions WHERE until <= ?")?
+        .query_row([&now_text], |row| row.get(0))?;
     let last_end = last_end.as_deref().and_then(time::from_text).unwrap_or(Timestamp::MIN);
     // Who ended what before the start is not remembered, so everybody's first question goes to the
     // database.
     let mut index = index::Index::new(last_end, seq);
-    let mut statement =
-        conn.prepare(&format!("SELECT {} FROM decisions d WHERE d.until > ?", row::DECISION))?;
-    let mut rows = statement.query([&now_text])?;
-    while let Some(row) = rows.next()? {
+    let active = format!("SELECT {} FROM decisions d WHERE d.until > ?", row::DECISION);
+    conn.prepare_cached(&active)?.each([&now_text], |row| {
         index.apply(index::Change::Set(row::entry(row)?));
-    }
+        Ok(())
+    })?;
     Ok(index)
 }
 

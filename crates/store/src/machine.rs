@@ -1,10 +1,11 @@
 //! Machines: the agents that send alerts.
 
 use model::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::{
-    Error, Store, time,
+    Error, Store,
+    sql::{self, Connection, Optional as _, Row, params},
+    time,
     writer::{Failure, Tx},
 };
 
@@ -121,7 +122,7 @@ impl Store {
         let work = |conn: &Connection| {
             let mut statement =
                 conn.prepare_cached(&format!("SELECT {MACHINE} FROM machines ORDER BY id"))?;
-            Ok(statement.query_map([], machine)?.collect::<Result<_, _>>()?)
+            Ok(statement.query_map((), machine)?.collect::<Result<_, _>>()?)
         };
         self.inner.readers.read(work).await
     }
@@ -145,8 +146,9 @@ impl Store {
             let n_added = tx
                 .conn
                 .prepare_cached(
-                    "INSERT OR IGNORE INTO machines (created_at, updated_at, machine_id, password, \
-                     ip_address, scenarios, is_validated, auth_type) VALUES (?1, ?1, ?2, ?3, ?4, '', ?5, ?6)",
+                    "INSERT INTO machines (created_at, updated_at, machine_id, password, \
+                     ip_address, scenarios, is_validated, auth_type) VALUES (?1, ?1, ?2, ?3, ?4, '', ?5, ?6) \
+                     ON CONFLICT DO NOTHING",
                 )?
                 .execute(params![
                     time::to_text(now),
@@ -240,24 +242,24 @@ impl MachineAuth {
     }
 }
 
-fn find(conn: &Connection, name: &str) -> rusqlite::Result<Option<Machine>> {
+fn find(conn: &Connection, name: &str) -> sql::Result<Option<Machine>> {
     conn.prepare_cached(&format!("SELECT {MACHINE} FROM machines WHERE machine_id = ?"))?
         .query_row([name], machine)
         .optional()
 }
 
 /// Reads an instant that may be missing.
-pub(crate) fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
-    Ok(row.get_ref(column)?.as_str().ok().and_then(time::from_text))
+pub(crate) fn instant(row: &Row<'_>, column: usize) -> sql::Result<Option<Timestamp>> {
+    Ok(row.get_ref(column)?.as_str().and_then(time::from_text))
 }
 
 /// Reads a text that may be missing.
-pub(crate) fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
-    row.get::<_, Option<String>>(column).map(Option::unwrap_or_default)
+pub(crate) fn text(row: &Row<'_>, column: usize) -> sql::Result<String> {
+    row.get::<Option<String>>(column).map(Option::unwrap_or_default)
 }
 
 /// Reads an operating system from three columns that may be missing.
-pub(crate) fn os(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Os>> {
+pub(crate) fn os(row: &Row<'_>, column: usize) -> sql::Result<Option<Os>> {
     let os = Os {
         name: text(row, column)?,
         family: text(row, column + 1)?,
@@ -266,7 +268,7 @@ pub(crate) fn os(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Os>> {
     Ok((os != Os::default()).then_some(os))
 }
 
-fn machine(row: &Row<'_>) -> rusqlite::Result<Machine> {
+fn machine(row: &Row<'_>) -> sql::Result<Machine> {
     Ok(Machine {
         id: row.get(0)?,
         name: row.get(1)?,

@@ -3,9 +3,8 @@
 //! SQLite's integers are signed, so each unsigned word is moved by 2^63 - 1 to keep its order.
 
 use ipnet::IpNet;
-use rusqlite::types::Value;
 
-use crate::Relation;
+use crate::{Relation, sql::Value};
 
 /// The columns `start_ip, end_ip, start_suffix, end_suffix, ip_size`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,7 +99,11 @@ pub(crate) fn condition(
                 if seen.contains(&(wider.start, wider.end)) {
                     continue;
                 }
-                sql.push_str(if seen.is_empty() { "(?, ?)" } else { ", (?, ?)" });
+                // PostgreSQL takes the type of the rows from the first.
+                sql.push_str(match seen.is_empty() {
+                    true => "(CAST(? AS BIGINT), CAST(? AS BIGINT))",
+                    false => ", (?, ?)",
+                });
                 values.extend([wider.start, wider.end].map(Value::from));
                 seen.push((wider.start, wider.end));
             }

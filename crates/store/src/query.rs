@@ -5,7 +5,6 @@
 //! counted up to a limit first, so that no combination scans millions of rows to find nothing.
 
 use model::{Decision, Scope, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter, types::Value};
 
 use crate::{
     AlertFilter, DecisionFilter, HasActive, Relation, Simulated, Sort,
@@ -13,6 +12,7 @@ use crate::{
     matcher::{Prepared, text_of},
     net, row,
     row::Entry,
+    sql::{self, Connection, Optional as _, Value, params},
     time,
     writer::{Failure, Tx},
 };
@@ -36,12 +36,12 @@ enum Way {
 }
 
 /// Notes that an alert has a facet.
-pub(crate) fn add_facet(conn: &Connection, name: &str, alert: i64) -> rusqlite::Result<()> {
-    conn.prepare_cached("INSERT OR IGNORE INTO shieldwall_facets (name) VALUES (?)")?
+pub(crate) fn add_facet(conn: &Connection, name: &str, alert: i64) -> sql::Result<()> {
+    conn.prepare_cached("INSERT INTO shieldwall_facets (name) VALUES (?) ON CONFLICT DO NOTHING")?
         .execute([name])?;
     conn.prepare_cached(
-        "INSERT OR IGNORE INTO shieldwall_alert_facets (facet_id, alert_id) \
-         SELECT id, ?2 FROM shieldwall_facets WHERE name = ?1",
+        "INSERT INTO shieldwall_alert_facets (facet_id, alert_id) \
+         SELECT id, CAST(?2 AS BIGINT) FROM shieldwall_facets WHERE name = ?1 ON CONFLICT DO NOTHING",
     )?
     .execute(params![name, alert])?;
     Ok(())
@@ -52,9 +52,9 @@ pub(crate) fn alert_ids(
     conn: &Connection,
     filter: &AlertFilter,
     now: Timestamp,
-) -> rusqlite::Result<Vec<i64>> {
+) -> sql::Result<Vec<i64>> {
     let mut ways = Vec::new();
-    let mut conditions = String::from("1");
+    let mut conditions = String::from("true");
     let mut values: Vec<Value> = Vec::new();
     let facets = [
         ("s:", filter.scenario.as_deref()),
@@ -97,7 +97,11 @@ pub(crate) fn alert_ids(
     }
     match filter.has_active {
         Some(HasActive::Yes) => compare("last_until", ">=", time::to_text(now).into()),
-        Some(HasActive::NoneAtAll) => compare("last_until", "IS", Value::Null),
+        Some(HasActive::NoneAtAll) => {
+            conditions.push_str(" AND a.last_until IS NULL");
+            let sql = "SELECT w.id FROM alerts w WHERE w.last_until IS NULL";
+            ways.push(Way::Ids(sql.to_owned(), Vec::new()));
+        }
         None => {}
     }
     if let Some((asked, relation)) = filter.net {
@@ -152,26 +156,26 @@ pub(crate) fn alert_ids(
         sql.push_str(" LIMIT ?");
         all.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
     }
-    conn.prepare_cached(&sql)?.query_map(params_from_iter(all), |row| row.get(0))?.collect()
+    conn.prepare_cached(&sql)?.query_map(all, |row| row.get(0))?.collect()
 }
 
 /// The way with the fewest alerts. A common facet still is a way, as it is read in order; other
 /// common things are not, as they would have to be sorted: walking the newest alerts finds them soon.
-fn rarest(conn: &Connection, ways: Vec<Way>) -> rusqlite::Result<Option<Way>> {
+fn rarest(conn: &Connection, ways: Vec<Way>) -> sql::Result<Option<Way>> {
     let mut best: Option<(i64, Way)> = None;
     for way in ways {
         let n: i64 = match &way {
             Way::Facet(facet) => conn
                 .prepare_cached(
-                    "SELECT count(*) FROM (SELECT 1 FROM shieldwall_alert_facets WHERE facet_id = ? LIMIT ?)",
+                    "SELECT count(*) FROM (SELECT 1 FROM shieldwall_alert_facets WHERE facet_id = ? LIMIT ?) few",
                 )?
                 .query_row([*facet, COMMON], |row| row.get(0))?,
             Way::Ids(sql, values) => {
                 let mut values = values.clone();
                 values.push(COMMON.into());
                 let n = conn
-                    .prepare_cached(&format!("SELECT count(*) FROM ({sql} LIMIT ?)"))?
-                    .query_row(params_from_iter(values), |row| row.get(0))?;
+                    .prepare_cached(&format!("SELECT count(*) FROM ({sql} LIMIT ?) few"))?
+                    .query_row(values, |row| row.get(0))?;
                 if n >= COMMON {
                     continue;
                 }
@@ -233,14 +237,14 @@ pub(crate) fn active_ids(
     conn: &Connection,
     filter: &Prepared,
     now: Timestamp,
-) -> rusqlite::Result<Vec<i64>> {
+) -> sql::Result<Vec<i64>> {
     // An address is rarer than being active: the plus keeps SQLite off the index of ends then.
     let plus = if filter.filter.net.is_some() || filter.filter.value.is_some() { "+" } else { "" };
     let mut sql = format!("SELECT d.id FROM decisions d WHERE {plus}d.until > ?");
     let mut values = vec![Value::from(time::to_text(now))];
     decision_conditions("d", filter, &mut sql, &mut values);
     sql.push_str(" ORDER BY d.id");
-    conn.prepare_cached(&sql)?.query_map(params_from_iter(values), |row| row.get(0))?.collect()
+    conn.prepare_cached(&sql)?.query_map(values, |row| row.get(0))?.collect()
 }
 
 /// What happens to the alert of decisions that are ended.
@@ -262,6 +266,7 @@ pub(crate) fn end(
     let seq = tx.seq();
     let seq_column = i64::try_from(seq.0).unwrap_or(i64::MAX);
     let conn = tx.conn;
+    let now = time::kept(now);
     let now_text = time::to_text(now);
     let keep = if alert == Alert::Kept { "alert_decisions" } else { "NULL" };
     let mut update = conn.prepare_cached(&format!(
@@ -275,7 +280,7 @@ pub(crate) fn end(
     let mut alerts = Vec::new();
     for id in ids {
         let found = find
-            .query_row([id], |row| Ok((row::decision(row)?, row.get::<_, Option<i64>>(11)?)))
+            .query_row([id], |row| Ok((row::decision(row)?, row.get::<Option<i64>>(11)?)))
             .optional()?;
         let Some((decision, of_alert)) = found else { continue };
         update.execute(params![now_text, seq_column, id])?;
@@ -322,7 +327,7 @@ pub(crate) fn related_ids(
     conn: &Connection,
     asked: ipnet::IpNet,
     now: Timestamp,
-) -> rusqlite::Result<Vec<i64>> {
+) -> sql::Result<Vec<i64>> {
     let mut ids = Vec::new();
     for relation in [Relation::Contains, Relation::Inside] {
         let filter = DecisionFilter {

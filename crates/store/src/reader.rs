@@ -1,46 +1,44 @@
 //! The threads that read: each with a connection of its own, all from one queue.
 
 use std::{
-    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
 };
 
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Error, schema, writer::Failure};
+use crate::{Error, schema::Place, sql::Connection, writer::Failure};
 
 type Question = Box<dyn FnOnce(&Connection) + Send>;
 
 /// The way to the threads.
 pub(crate) struct Readers {
-    path: PathBuf,
+    place: Place,
     questions: Option<mpsc::Sender<Question>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
     /// Starts `n_readers` threads.
-    pub(crate) fn start(path: &Path, n_readers: usize) -> Result<Self, Error> {
+    pub(crate) fn start(place: &Place, n_readers: usize) -> Result<Self, Error> {
         // Full: callers wait their turn.
         let (questions, inbox) = mpsc::channel::<Question>(1024);
         let inbox = Arc::new(Mutex::new(inbox));
         let mut threads = Vec::new();
         for _ in 0..n_readers {
-            let conn =
-                schema::open_reader(path).map_err(|error| Failure::from(error).sort(path))?;
+            let conn = place.open_reader()?;
+            conn.hurry();
             let inbox = Arc::clone(&inbox);
             let thread = std::thread::Builder::new()
                 .name("store-reader".to_owned())
                 .spawn(move || run(&conn, &inbox))
                 .map_err(|error| Error::Unusable {
-                    path: path.into(),
+                    database: place.to_string(),
                     reason: error.to_string(),
                 })?;
             threads.push(thread);
         }
-        Ok(Self { path: path.to_path_buf(), questions: Some(questions), threads })
+        Ok(Self { place: place.clone(), questions: Some(questions), threads })
     }
 
     /// Runs `work` on a connection that only reads, in one snapshot per statement.
@@ -53,7 +51,7 @@ impl Readers {
         let question: Question = Box::new(move |conn| drop(reply.send(work(conn))));
         let questions = self.questions.as_ref().ok_or(Error::Closed)?;
         questions.send(question).await.map_err(|_| Error::Closed)?;
-        answer.await.map_err(|_| Error::Closed)?.map_err(|failure| failure.sort(&self.path))
+        answer.await.map_err(|_| Error::Closed)?.map_err(|failure| failure.sort(&self.place))
     }
 }
 
@@ -71,6 +69,8 @@ fn run(conn: &Connection, inbox: &Mutex<mpsc::Receiver<Question>>) {
         // One thread waits holding the queue, the others wait for the queue: each question wakes one.
         let question = inbox.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         let Some(question) = question else { return };
+        // Where that fails the question fails too, and says why.
+        drop(conn.revive());
         // A bug in one question must not cost the pool a thread; the asker sees a closed answer.
         drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| question(conn))));
     }

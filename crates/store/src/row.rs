@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use model::{Decision, DecisionId, Scope, Timestamp, Uuid};
-use rusqlite::Row;
 
-use crate::{Seq, time};
+use crate::{
+    Seq,
+    sql::{self, Row},
+    time,
+};
 
 /// The columns `entry` reads, of a table named `d`.
 pub(crate) const DECISION: &str = "d.id, d.uuid, d.origin, d.scenario, d.type, d.scope, d.value, \
@@ -22,12 +25,12 @@ pub(crate) struct Entry {
 }
 
 /// Reads one row.
-pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let text = |column: usize| -> rusqlite::Result<Arc<str>> {
+pub(crate) fn entry(row: &Row<'_>) -> sql::Result<Entry> {
+    let text = |column: usize| -> sql::Result<Arc<str>> {
         Ok(Arc::from(row.get_ref(column)?.as_str().unwrap_or_default()))
     };
     let value: String = row.get(6)?;
-    let until = row.get_ref(7)?.as_str().ok().and_then(time::from_text);
+    let until = row.get_ref(7)?.as_str().and_then(time::from_text);
     let size: Option<i64> = row.get(9)?;
     // The text is trusted over the integers: hand-written rows often lack those.
     let scope = Scope::from_name(row.get_ref(5)?.as_str().unwrap_or_default());
@@ -36,7 +39,7 @@ pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let seq: Option<i64> = row.get(10)?;
     let decision = Decision {
         id: DecisionId(row.get(0)?),
-        uuid: row.get_ref(1)?.as_str().ok().and_then(Uuid::parse),
+        uuid: row.get_ref(1)?.as_str().and_then(Uuid::parse),
         origin: text(2)?,
         scenario: text(3)?,
         remediation: text(4)?,
@@ -51,6 +54,6 @@ pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 /// Reads one row, for answers.
-pub(crate) fn decision(row: &Row<'_>) -> rusqlite::Result<Decision> {
+pub(crate) fn decision(row: &Row<'_>) -> sql::Result<Decision> {
     entry(row).map(|entry| entry.decision)
 }

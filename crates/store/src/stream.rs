@@ -3,14 +3,15 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use model::{Decision, Timestamp};
-use rusqlite::{Connection, params_from_iter, types::Value};
 use tokio::sync::watch;
 
 use crate::{
     DecisionFilter, Error, Store,
     index::Changed,
     matcher::Prepared,
-    query, row, time,
+    query, row,
+    sql::{self, Connection, Value},
+    time,
     writer::{Failure, Tx},
 };
 
@@ -147,7 +148,7 @@ fn ended(
     to: Cursor,
     filter: &Prepared,
     dedup: Dedup,
-) -> rusqlite::Result<(Vec<Decision>, Deleted)> {
+) -> sql::Result<(Vec<Decision>, Deleted)> {
     let seq = |seq: Seq| Value::from(i64::try_from(seq.0).unwrap_or(i64::MAX));
     let now = Value::from(time::to_text(to.at));
     let mut sql = format!("SELECT {} FROM decisions d WHERE ", row::DECISION);
@@ -179,16 +180,15 @@ fn ended(
     });
     values.push(i64::try_from(PAGE).unwrap_or(i64::MAX).into());
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
+    let rows = statement.query_map(values, |row| {
+        let until = row.get_ref(7)?.as_str().unwrap_or_default().to_owned();
+        Ok((row::entry(row)?, until))
+    })?;
     let mut page = Vec::new();
     let mut last = None;
-    while let Some(row) = rows.next()? {
-        let entry = row::entry(row)?;
-        last = Some((
-            entry.seq,
-            row.get_ref(7)?.as_str().unwrap_or_default().to_owned(),
-            entry.decision.id.0,
-        ));
+    for row in rows {
+        let (entry, until) = row?;
+        last = Some((entry.seq, until, entry.decision.id.0));
         page.push(entry.decision);
     }
     let next = match (last.filter(|_| page.len() == PAGE), place) {
@@ -225,7 +225,7 @@ impl Store {
     ) -> Result<Stream, Error> {
         let shared = &self.inner.shared;
         shared.advance(now);
-        let to = Cursor { seq: shared.seq(), at: now };
+        let to = Cursor { seq: shared.seq(), at: time::kept(now) };
         let (last_end, last_end_seq) = shared.read()?.last_end();
         let from = match from {
             From::Startup => None,

@@ -1,4 +1,4 @@
-//! The store as its callers see it, on a real file.
+//! The store as its callers see it, on a real file; and all of it again on a real PostgreSQL server.
 
 use std::{os::unix::fs::PermissionsExt as _, time::Duration};
 
@@ -7,6 +7,7 @@ use model::{Alert, AlertEvent, Decision, NewDecision, Scope, Source, Time, Uuid}
 use super::*;
 
 mod broken;
+mod postgres;
 
 pub(crate) const T0: Timestamp = Timestamp::from_unix(1_700_000_000, 0);
 
@@ -14,15 +15,47 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
     T0.plus_nanos(seconds * 1_000_000_000)
 }
 
+/// A store on a database of its own: a file, or, where the tests run once more for that, one on a
+/// PostgreSQL server (`postgres`).
 pub(crate) struct Bench {
-    pub(crate) dir: tempfile::TempDir,
+    pub(crate) dir: Place,
     pub(crate) store: Store,
+}
+
+/// Where a store's database is.
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+    server: Option<Server>,
+}
+
+impl Place {
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    fn open(&self, index: Index, now: Timestamp) -> Result<Store, Error> {
+        match &self.server {
+            Some(server) => Store::connect(server, index, now),
+            None => Store::open(&Settings { path: self.path().join("store.db"), index }, now),
+        }
+    }
+
+    /// Does something as another program would.
+    fn aside<T: Send>(&self, work: impl FnOnce(&Connection) -> T + Send) -> T {
+        match &self.server {
+            Some(server) => postgres::aside(server, work),
+            None => {
+                let conn = rusqlite::Connection::open(self.path().join("store.db")).unwrap();
+                work(&Connection::Sqlite(conn))
+            }
+        }
+    }
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = open(&dir.path().join("store.db"), T0).unwrap();
+        let dir = Place { dir: tempfile::tempdir().unwrap(), server: postgres::fresh_database() };
+        let store = dir.open(Index::Kept, T0).unwrap();
         Self { dir, store }
     }
 
@@ -30,21 +63,32 @@ impl Bench {
         self.dir.path().join("store.db")
     }
 
+    pub(crate) fn is_file(&self) -> bool {
+        self.dir.server.is_none()
+    }
+
+    /// Opens the database once more, as a tool beside the server does.
+    pub(crate) fn open_beside(&self, index: Index) -> Store {
+        self.dir.open(index, T0).unwrap()
+    }
+
     /// Closes the store and opens it again.
     pub(crate) fn reopen(self, now: Timestamp) -> Self {
-        let path = self.path();
         let Self { dir, store } = self;
         store.close();
-        Self { store: open(&path, now).unwrap(), dir }
+        Self { store: dir.open(Index::Kept, now).unwrap(), dir }
     }
 
     /// Runs SQL as another program would.
     pub(crate) fn sql(&self, sql: &str) {
-        Connection::open(self.path()).unwrap().execute_batch(sql).unwrap();
+        self.dir.aside(|conn| conn.execute_batch(sql)).unwrap();
     }
 
     pub(crate) fn count(&self, sql: &str) -> i64 {
-        Connection::open(self.path()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+        let count = |conn: &Connection| {
+            conn.prepare_cached(sql).unwrap().query_row((), |row| row.get(0)).unwrap()
+        };
+        self.dir.aside(count)
     }
 }
 
@@ -137,8 +181,10 @@ async fn an_alert_comes_back_as_it_was_stored() {
     assert_eq!(bench.store.machine("m1").await.unwrap().unwrap().last_push, Some(at(1)));
     let gone = bench.store.alert(AlertId(99)).await.unwrap_err();
     assert_eq!(gone.to_string(), "alert '99' not found");
-    let mode = std::fs::metadata(bench.path()).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o640);
+    if bench.is_file() {
+        let mode = std::fs::metadata(bench.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+    }
 }
 
 #[tokio::test]
@@ -530,7 +576,7 @@ async fn what_other_programs_write_is_taken_over() {
     let store = &bench.store;
     let mut watch = store.watch();
     let before = store.seq().unwrap();
-    let tool = Store::open(&Settings { path: bench.path(), index: Index::None }, T0).unwrap();
+    let tool = bench.open_beside(Index::None);
     tool.record(vec![alert(1, vec![decision("1.1.1.1", 3600), decision("2.2.2.2", 3600)])], T0)
         .await
         .unwrap();

@@ -26,6 +26,12 @@ pub(crate) fn to_text(at: Timestamp) -> String {
     out
 }
 
+/// An instant as every database keeps it: PostgreSQL counts microseconds. Ends of decisions are such
+/// instants in memory too, or they would end there and on the server at different times.
+pub(crate) fn kept(at: Timestamp) -> Timestamp {
+    at.plus_nanos(-at.unix_nanos().rem_euclid(1000))
+}
+
 /// Writes an instant as RFC 3339, in UTC.
 pub(crate) fn to_rfc3339(at: Timestamp) -> String {
     let text = to_text(at);

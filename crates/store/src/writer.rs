@@ -7,12 +7,10 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
     sync::Arc,
     thread::JoinHandle,
 };
 
-use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -20,20 +18,22 @@ use crate::{
     error::classify,
     index::{Change, Shared},
     query, row,
+    schema::Place,
+    sql::{self, Connection, Optional as _},
 };
 
 /// At most so many requests share a transaction.
 const GROUP: usize = 512;
 
-/// Why one request failed: something SQLite said, or an answer of ours.
+/// Why one request failed: something the database said, or an answer of ours.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    Sql(rusqlite::Error),
+    Sql(sql::Error),
     Ours(Error),
 }
 
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<sql::Error> for Failure {
+    fn from(error: sql::Error) -> Self {
         Self::Sql(error)
     }
 }
@@ -45,9 +45,9 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    pub(crate) fn sort(self, path: &std::path::Path) -> Error {
+    pub(crate) fn sort(self, place: &Place) -> Error {
         match self {
-            Self::Sql(error) => classify(path, &error),
+            Self::Sql(error) => classify(place, &error),
             Self::Ours(error) => error,
         }
     }
@@ -81,7 +81,7 @@ impl Tx<'_> {
 trait Request: Send {
     /// Whether it shall have a transaction of its own.
     fn is_large(&self) -> bool;
-    fn run(&mut self, tx: &mut Tx<'_>, path: &std::path::Path) -> Result<(), Error>;
+    fn run(&mut self, tx: &mut Tx<'_>, place: &Place) -> Result<(), Error>;
     fn answer(self: Box<Self>, failed: Option<Error>);
 }
 
@@ -101,16 +101,16 @@ where
         self.is_large
     }
 
-    fn run(&mut self, tx: &mut Tx<'_>, path: &std::path::Path) -> Result<(), Error> {
+    fn run(&mut self, tx: &mut Tx<'_>, place: &Place) -> Result<(), Error> {
         let Some(work) = self.work.take() else { return Ok(()) };
         // A bug in one request must not stop the writer; its savepoint is rolled back.
         let outcome = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|_| {
             Err(Failure::Ours(Error::Unusable {
-                path: path.to_path_buf(),
+                database: place.to_string(),
                 reason: "a request ended in a bug".to_owned(),
             }))
         });
-        let outcome = outcome.map_err(|failure| failure.sort(path));
+        let outcome = outcome.map_err(|failure| failure.sort(place));
         let failed = outcome.as_ref().err().cloned();
         self.outcome = Some(outcome);
         failed.map_or(Ok(()), Err)
@@ -138,16 +138,16 @@ impl Writer {
     /// Starts the thread.
     pub(crate) fn start(
         conn: Connection,
-        path: PathBuf,
+        place: Place,
         shared: Arc<Shared>,
     ) -> Result<Self, Error> {
         // Full: callers wait their turn, which slows their clients down; nothing is shed.
         let (requests, inbox) = mpsc::channel(2 * GROUP);
-        let reason = path.clone();
+        let database = place.to_string();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(&conn, &path, &shared, inbox))
-            .map_err(|error| Error::Unusable { path: reason, reason: error.to_string() })?;
+            .spawn(move || run(&conn, &place, &shared, inbox))
+            .map_err(|error| Error::Unusable { database, reason: error.to_string() })?;
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
 
@@ -195,7 +195,7 @@ impl Drop for Writer {
 
 fn run(
     conn: &Connection,
-    path: &std::path::Path,
+    place: &Place,
     shared: &Shared,
     mut inbox: mpsc::Receiver<Box<dyn Request>>,
 ) {
@@ -215,7 +215,7 @@ fn run(
             }
             group.push(next);
         }
-        let failed = commit(conn, path, shared, &mut group).err();
+        let failed = commit(conn, place, shared, &mut group).err();
         if let Some(error) = &failed {
             if !matches!(error, Error::NotFound { .. } | Error::Exists { .. }) {
                 n_refused = n_refused.saturating_add(1);
@@ -224,9 +224,9 @@ fn run(
                     tracing::warn!(%error, n = n_refused, "a transaction was not stored");
                 }
             }
-            if !conn.is_autocommit() {
+            if conn.is_in_transaction() {
                 // Nothing can be done when this fails, and the next BEGIN will say so.
-                drop(conn.execute_batch("ROLLBACK"));
+                drop(conn.rollback());
             }
         }
         if failed.is_none() && n_refused > 0 {
@@ -237,51 +237,53 @@ fn run(
             request.answer(failed.clone());
         }
     }
-    // Leaves one file behind instead of three, where nobody else has it open.
-    drop(conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
+    conn.tidy();
 }
 
 /// Runs a group of requests in one transaction. An error means that nothing of it was stored.
 fn commit(
     conn: &Connection,
-    path: &std::path::Path,
+    place: &Place,
     shared: &Shared,
     group: &mut [Box<dyn Request>],
 ) -> Result<(), Error> {
-    let sql = |error: rusqlite::Error| classify(path, &error);
-    conn.execute_batch("BEGIN IMMEDIATE").map_err(sql)?;
-    let begun = newest_seq(conn).map_err(sql)?;
+    let sql = |error: sql::Error| classify(place, &error);
+    conn.begin().map_err(sql)?;
+    // A server may have lost its last changes to a failure; numbers that were given away are not
+    // given again.
+    let begun = newest_seq(conn).map_err(sql)?.max(shared.seq().0);
     let mut tx = Tx { conn, last: begun, taken: false, changes: Vec::new() };
     adopt(&mut tx).map_err(sql)?;
     if let [request] = group {
         // Alone it needs no savepoint: its failure is the group's.
-        request.run(&mut tx, path)?;
-        return finish(tx, path, shared, begun);
+        request.run(&mut tx, place)?;
+        return finish(tx, place, shared, begun);
     }
     for request in group.iter_mut() {
         conn.execute_batch("SAVEPOINT request").map_err(sql)?;
         let n_changes = tx.changes.len();
-        if let Err(error) = request.run(&mut tx, path) {
+        if let Err(error) = request.run(&mut tx, place) {
             tx.changes.truncate(n_changes);
-            // A full disk makes SQLite give up the whole transaction, not only the statement.
-            if conn.is_autocommit() {
+            // A full disk makes SQLite give up the whole transaction, not only the statement; a lost
+            // connection has the same effect.
+            if !conn.is_in_transaction() {
                 return Err(error);
             }
             conn.execute_batch("ROLLBACK TO request").map_err(sql)?;
         }
         conn.execute_batch("RELEASE request").map_err(sql)?;
     }
-    finish(tx, path, shared, begun)
+    finish(tx, place, shared, begun)
 }
 
 /// Commits, and shows in memory what was committed.
 fn finish(
     mut tx: Tx<'_>,
-    path: &std::path::Path,
+    place: &Place,
     shared: &Shared,
     begun: u64,
 ) -> Result<(), Error> {
-    let sql = |error: rusqlite::Error| classify(path, &error);
+    let sql = |error: sql::Error| classify(place, &error);
     let conn = tx.conn;
     if tx.taken {
         let value = i64::try_from(tx.last).unwrap_or(i64::MAX);
@@ -293,21 +295,21 @@ fn finish(
     let mut changes = foreign_changes(conn, shared, begun).map_err(sql)?;
     changes.append(&mut tx.changes);
     let last = tx.last;
-    conn.execute_batch("COMMIT").map_err(sql)?;
+    conn.commit().map_err(sql)?;
     shared.apply(changes, Seq(last));
     Ok(())
 }
 
 /// Gives decisions that were added by hand what ours have: a number of a change, facets, the end of
 /// their alert.
-fn adopt(tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+fn adopt(tx: &mut Tx<'_>) -> sql::Result<()> {
     let conn = tx.conn;
     let mut find = conn.prepare_cached(&format!(
         "SELECT {}, d.alert_decisions FROM decisions d WHERE d.change_seq IS NULL",
         row::DECISION
     ))?;
     let found: Vec<(row::Entry, Option<i64>)> = find
-        .query_map([], |row| Ok((row::entry(row)?, row.get(11)?)))?
+        .query_map((), |row| Ok((row::entry(row)?, row.get(11)?)))?
         .collect::<Result<_, _>>()?;
     for (mut entry, alert) in found {
         entry.seq = tx.seq();
@@ -331,31 +333,29 @@ fn adopt(tx: &mut Tx<'_>) -> rusqlite::Result<()> {
 }
 
 /// Adopts what was added while nobody ran.
-pub(crate) fn adopt_all(conn: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn adopt_all(conn: &Connection) -> sql::Result<()> {
     if !has_unnumbered(conn)? {
         return Ok(());
     }
-    conn.execute_batch("BEGIN IMMEDIATE")?;
+    conn.begin()?;
     let last = newest_seq(conn)?;
     let mut tx = Tx { conn, last, taken: false, changes: Vec::new() };
     adopt(&mut tx)?;
-    conn.execute(
-        "UPDATE shieldwall_state SET value = ? WHERE name = 'seq'",
-        [i64::try_from(tx.last).unwrap_or(i64::MAX)],
-    )?;
-    conn.execute_batch("COMMIT")
+    conn.prepare_cached("UPDATE shieldwall_state SET value = ? WHERE name = 'seq'")?
+        .execute([i64::try_from(tx.last).unwrap_or(i64::MAX)])?;
+    conn.commit()
 }
 
 /// Whether decisions wait to be adopted.
-pub(crate) fn has_unnumbered(conn: &Connection) -> rusqlite::Result<bool> {
-    conn.prepare_cached("SELECT 1 FROM decisions WHERE change_seq IS NULL LIMIT 1")?.exists([])
+pub(crate) fn has_unnumbered(conn: &Connection) -> sql::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM decisions WHERE change_seq IS NULL LIMIT 1")?.exists(())
 }
 
 /// The number of the newest change in the database.
-pub(crate) fn newest_seq(conn: &Connection) -> rusqlite::Result<u64> {
+pub(crate) fn newest_seq(conn: &Connection) -> sql::Result<u64> {
     let value: Option<i64> = conn
         .prepare_cached("SELECT value FROM shieldwall_state WHERE name = 'seq'")?
-        .query_row([], |row| row.get(0))
+        .query_row((), |row| row.get(0))
         .optional()?;
     Ok(value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0))
 }
@@ -365,7 +365,7 @@ fn foreign_changes(
     conn: &Connection,
     shared: &Shared,
     newest: u64,
-) -> rusqlite::Result<Vec<Change>> {
+) -> sql::Result<Vec<Change>> {
     let known = shared.seq().0;
     if known >= newest || !shared.is_kept() {
         return Ok(Vec::new());
@@ -375,17 +375,15 @@ fn foreign_changes(
     let mut removed = conn.prepare_cached(
         "SELECT decision_id FROM shieldwall_removed WHERE change_seq > ? AND change_seq <= ?",
     )?;
-    let mut rows = removed.query(range)?;
-    while let Some(row) = rows.next()? {
-        changes.push(Change::Remove { id: row.get(0)? });
+    for id in removed.query_map(range, |row| row.get(0))? {
+        changes.push(Change::Remove { id: id? });
     }
     let mut changed = conn.prepare_cached(&format!(
         "SELECT {} FROM decisions d WHERE change_seq > ? AND change_seq <= ? ORDER BY change_seq, id",
         row::DECISION
     ))?;
-    let mut rows = changed.query(range)?;
-    while let Some(row) = rows.next()? {
-        changes.push(Change::Set(row::entry(row)?));
+    for entry in changed.query_map(range, row::entry)? {
+        changes.push(Change::Set(entry?));
     }
     Ok(changes)
 }

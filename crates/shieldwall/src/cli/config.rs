@@ -96,7 +96,7 @@ fn human(tool: &Tool) -> String {
         ("   Hub index", path(&places.index)),
         ("   Simulation file", path(&places.simulation)),
         ("   Log level", settings.log_level.clone()),
-        ("   Database", optional(settings.database.path.as_ref())),
+        ("   Database", settings.database.describe()),
     ]);
     let disabled = |enabled: bool| if enabled { "" } else { " (disabled)" };
     text += &format!("\nCrowdsec{}:\n", disabled(settings.engine_enabled));
@@ -159,7 +159,7 @@ fn wire(settings: &Settings) -> Value {
             "AcquisitionDirPath": settings.acquisition_dir,
         },
         "Cscli": {"Output": settings.tool_output},
-        "DbConfig": {"Type": "sqlite", "DbPath": settings.database.path},
+        "DbConfig": {"Type": settings.database.kind.name(), "DbPath": settings.database.path},
         "API": {
             "Client": {
                 "CredentialsFilePath": settings.client.credentials,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::{self, Credentials, Server, Settings},
+    config::{self, Credentials, Location, Server, Settings},
     outside::World,
     profiles::Decider,
     report,
@@ -142,14 +142,15 @@ impl Daemon<'_> {
         let state = self.state(settings);
         let usual = state.map(|state| state.join("shieldwall.db"));
         let database = settings.map(|settings| settings.database.clone()).unwrap_or_default();
-        let path = match (self.database, usual) {
-            (Some(path), _) => path.to_path_buf(),
-            (None, Some(usual)) => database.file(usual)?,
-            (None, None) => bail!("no place for the database; name one with --database FILE"),
+        let location = match self.database {
+            Some(path) => Location::File(path.to_path_buf()),
+            None => database.location(|| {
+                usual.context("no place for the database; name one with --database FILE")
+            })?,
         };
         let plan = serve::Plan {
             server,
-            database: path,
+            database: location,
             retention: database.retention,
             decide: Arc::new(decider),
         };

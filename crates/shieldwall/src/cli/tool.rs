@@ -11,7 +11,7 @@
 
 use crate::{
     clock::SystemClock,
-    config::{self, Credentials, Settings},
+    config::{self, Credentials, Location, Settings},
     run::outbox::remote,
     terminal,
 };
@@ -104,17 +104,17 @@ impl Tool {
         if self.settings.server.is_none() {
             bail!("local API is disabled -- this command must be run on the local API machine");
         }
-        let settings = store::Settings { path: self.database()?, index: Index::None };
-        Store::open(&settings, self.now()).context("unable to open the database")
+        let database = self.database()?;
+        database.open(Index::None, self.now()).context("unable to open the database")
     }
 
-    /// The file of the database.
-    fn database(&self) -> Result<PathBuf> {
-        match (&self.database, &self.settings.database.path) {
-            (Some(path), _) => Ok(path.clone()),
-            (None, Some(path)) => self.settings.database.file(path.clone()),
-            (None, None) => Ok(config::state_dir(&self.settings)?.join("shieldwall.db")),
+    /// Where the database is.
+    fn database(&self) -> Result<Location> {
+        if let Some(path) = &self.database {
+            return Ok(Location::File(path.clone()));
         }
+        let usual = || Ok(config::state_dir(&self.settings)?.join("shieldwall.db"));
+        self.settings.database.location(usual)
     }
 
     /// Runs something of the store or of a client to its end.
@@ -146,7 +146,8 @@ impl Tool {
     /// API that `up` runs is used by the tools without further ado. Who may write the database may
     /// do all that they can.
     fn own_credentials(&self) -> Result<(Credentials, PathBuf)> {
-        let database = self.database()?;
+        let location = self.database()?;
+        let database = location.file()?;
         if !database.is_file() {
             bail!(
                 "there is no local API on this host yet ({} is not there): start one with \

@@ -32,6 +32,7 @@ pub(crate) mod codes;
 
 pub(crate) use client::Client;
 pub(crate) use credentials::{Credentials, Proof, Secret, address as credentials_address};
+pub(crate) use database::Location;
 pub(crate) use raw::{Desk, value as raw_value};
 pub(crate) use server::{Server, Verification, token_secret};
 pub(crate) use settings::{DATA_DIR, DnsSettings, Read, Settings, load};

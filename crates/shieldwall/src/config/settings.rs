@@ -126,8 +126,9 @@ pub(crate) fn load(path: &Path) -> Result<Read> {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let settings =
+    let mut settings =
         settings(&tree, dir, &mut desk).with_context(|| format!("reading {}", path.display()))?;
+    settings.database.written_in = Some(path.to_path_buf());
     Ok(Read { settings, tree, diagnostics: desk.diagnostics, sources: desk.sources })
 }
 

@@ -5,7 +5,7 @@
 
 use crate::{
     clock::SystemClock,
-    config::{self, Server, Verification},
+    config::{self, Location, Server, Verification},
     terminal::quoted,
 };
 use anyhow::{Context as _, Result, ensure};
@@ -16,7 +16,6 @@ use signal_hook::{
     iterator::Signals,
 };
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -44,7 +43,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// What is to be served.
 pub(crate) struct Plan {
     pub(crate) server: Server,
-    pub(crate) database: PathBuf,
+    pub(crate) database: Location,
     pub(crate) retention: Retention,
     pub(crate) decide: Arc<dyn Decide>,
 }
@@ -80,14 +79,9 @@ impl Api {
             server.listen_uri.is_some() || server.listen_socket.is_some(),
             "api server init: no listen_uri or listen_socket specified"
         );
-        if let Some(dir) = database.parent() {
-            std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-        }
-        let store = Store::open(
-            &store::Settings { path: database, index: Index::Kept },
-            SystemClock::wall(),
-        )
-        .context("api server init: opening the database")?;
+        let store = database
+            .open(Index::Kept, SystemClock::wall())
+            .context("api server init: opening the database")?;
         let rules = rules(&server)?;
         let service = Service::new(store.clone(), rules, decide, Arc::new(SystemClock::wall))
             .context("api server init")?;

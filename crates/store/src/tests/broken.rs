@@ -66,7 +66,7 @@ async fn an_older_database_of_others_is_taken_over() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
     // Tables as an early release made them: without many columns, with some that are gone today.
-    Connection::open(&path)
+    rusqlite::Connection::open(&path)
         .unwrap()
         .execute_batch(
             "CREATE TABLE machines (id integer PRIMARY KEY AUTOINCREMENT NOT NULL, created_at datetime NOT NULL, \
@@ -187,7 +187,7 @@ async fn a_disk_that_turns_read_only_is_told_and_gotten_over() {
 #[tokio::test]
 async fn a_database_somebody_holds_is_waited_for() {
     let bench = Bench::new();
-    let other = Connection::open(bench.path()).unwrap();
+    let other = rusqlite::Connection::open(bench.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let store = bench.store.clone();
     let waiting = tokio::spawn(async move { store.set_config_item("name", "value", T0).await });

@@ -131,10 +131,10 @@ fn features(tool: &Tool) -> String {
     let settings = &tool.settings;
     let database = &settings.database;
     format!(
-        "engine: {}\nlocal api: {}\ndatabase: {:?}\nlog level: {}\n",
+        "engine: {}\nlocal api: {}\ndatabase: {}\nlog level: {}\n",
         settings.engine_enabled,
         settings.server.is_some(),
-        database.kind,
+        database.kind.name(),
         settings.log_level
     )
 }
