@@ -1,9 +1,12 @@
 //! The service: the store, the rules and the keys that all requests share.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
 
 use model::{NewDecision, Timestamp, Uuid};
-use store::Store;
+use store::{BouncerChange, BouncerId, Cursor, Store};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
@@ -33,6 +36,8 @@ struct Shared {
     large_bodies: Semaphore,
     strangers_bodies: Semaphore,
     inflating: Semaphore,
+    /// Where bouncers are in the stream that have not asked again yet.
+    places: Mutex<HashMap<BouncerId, Cursor>>,
 }
 
 /// An alert on its way in, from the wire or from an agent in this process.
@@ -122,6 +127,7 @@ impl Service {
             large_bodies: Semaphore::new(4),
             strangers_bodies: Semaphore::new(16),
             inflating: Semaphore::new(4),
+            places: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -141,6 +147,39 @@ impl Service {
     /// Decides by other profiles from now on.
     pub fn replace_decide(&self, decide: Arc<dyn Decide>) {
         *self.shared.decide.write().unwrap_or_else(PoisonError::into_inner) = decide;
+    }
+
+    /// Where a bouncer is in the stream, where that is further than what is stored of it.
+    pub(crate) fn place(&self, bouncer: BouncerId) -> Option<Cursor> {
+        self.places().get(&bouncer).copied()
+    }
+
+    pub(crate) fn set_place(&self, bouncer: BouncerId, place: Cursor) {
+        self.places().insert(bouncer, place);
+    }
+
+    fn places(&self) -> std::sync::MutexGuard<'_, HashMap<BouncerId, Cursor>> {
+        self.shared.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores where bouncers are in the stream, for an orderly end: without it they are told once
+    /// more what they were told last.
+    pub async fn keep_places(&self) {
+        let places = std::mem::take(&mut *self.places());
+        let now = self.now();
+        let writes = places.into_iter().map(|(bouncer, place)| {
+            let change = BouncerChange { cursor: Some(place), ..BouncerChange::default() };
+            self.store().change_bouncer(bouncer, change, now)
+        });
+        for outcome in futures_util::future::join_all(writes).await {
+            match outcome {
+                Ok(()) | Err(store::Error::NotFound { .. }) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the place of a bouncer is not stored");
+                    return;
+                }
+            }
+        }
     }
 
     pub(crate) fn decide(&self) -> Arc<dyn Decide> {

@@ -3,6 +3,11 @@
 //! The answer is written page by page in constant memory. The bouncer's place in the stream moves
 //! after the last page was taken by the connection, and the answer ends after that: a caller that
 //! hangs up half-way gets the same again, and one that read to the end never does.
+//!
+//! What is *stored* of that place is where the answer began, since by asking for more the caller shows
+//! that it has everything before. A server that is killed while an answer is under way cannot know
+//! whether it arrived; after that it tells the bouncer the last answer once more, which changes
+//! nothing, rather than never.
 
 use api::{Decision, duration};
 use axum::{
@@ -11,7 +16,7 @@ use axum::{
 };
 use bytes::Bytes;
 use model::Timestamp;
-use store::{Bouncer, BouncerChange, Dedup, From, Stream};
+use store::{Bouncer, BouncerChange, Cursor, Dedup, From, Stream};
 
 use super::filter;
 use crate::{Refusal, Service, call::Call};
@@ -28,14 +33,13 @@ pub(crate) fn answer(
     let now = service.now();
     let filter = filter::stream(&call.query)?;
     let dedup = if call.query("dedup") == Some("false") { Dedup::Off } else { Dedup::Longest };
-    let from = match bouncer.cursor {
-        Some(cursor) if call.query("startup") != Some("true") => From::After(cursor),
-        _ => From::Startup,
-    };
+    let began = service.place(bouncer.id).or(bouncer.cursor);
+    let began = began.filter(|_| call.query("startup") != Some("true"));
+    let from = began.map_or(From::Startup, From::After);
     let stream = service.store().stream(from, filter, dedup, now);
     let stream = stream.map_err(|error| Refusal::store(&error, "unable to query"))?;
     let answer =
-        Answer { service: service.clone(), bouncer, stream, now, step: Step::New, is_empty: true };
+        Answer { service: service.clone(), bouncer, began, stream, now, step: Step::New, is_empty: true };
     let body = futures_util::stream::unfold(answer, |mut answer| async move {
         let chunk = answer.next().await?;
         Some((chunk, answer))
@@ -49,6 +53,8 @@ pub(crate) fn answer(
 struct Answer {
     service: Service,
     bouncer: Bouncer,
+    /// Where the caller was; `None` for one that begins.
+    began: Option<Cursor>,
     stream: Stream,
     now: Timestamp,
     step: Step,
@@ -146,11 +152,14 @@ impl Answer {
     async fn move_cursor(&self) -> Result<(), store::Error> {
         let is_noted = self.bouncer.cursor.is_some()
             && self.bouncer.last_pull.is_some_and(|last| self.now.nanos_since(last) < NOTE_EVERY);
+        let place = self.stream.cursor();
+        self.service.set_place(self.bouncer.id, place);
         if self.is_empty && is_noted {
             return Ok(());
         }
         let change = BouncerChange {
-            cursor: Some(self.stream.cursor()),
+            // Who begins and is cut off has nothing, and begins again.
+            cursor: Some(self.began.unwrap_or(place)),
             last_pull: Some(self.now),
             ..BouncerChange::default()
         };

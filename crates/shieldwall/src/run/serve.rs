@@ -126,6 +126,11 @@ impl Api {
                 }
             }
         });
+        let kept = runtime
+            .block_on(async { tokio::time::timeout(FAREWELL, self.service.keep_places()).await });
+        if kept.is_err() {
+            warn!("storing the places of bouncers took too long");
+        }
         drop(self.service);
         self.store.close();
     }

@@ -36,13 +36,15 @@ pub(crate) fn insist(
 }
 
 fn alert(uuid: &str, value: &str, duration: &str) -> Value {
+    // A decision lasts from the end of its alert on.
+    let now = jiff::Timestamp::now().to_string();
     let source = json!({ "scope": "Ip", "value": value, "ip": value });
     json!([{
         "uuid": uuid, "scenario": "test/kills", "scenario_hash": "", "scenario_version": "",
         "message": "under load", "events_count": 1, "capacity": 0, "leakspeed": "10s",
-        "start_at": "2024-03-01T10:00:00Z", "stop_at": "2024-03-01T10:00:00Z",
+        "start_at": now, "stop_at": now,
         "simulated": false, "remediation": true, "source": source,
-        "events": [{ "timestamp": "2024-03-01T10:00:00Z", "meta": [{ "key": "a", "value": "b" }] }],
+        "events": [{ "timestamp": now, "meta": [{ "key": "a", "value": "b" }] }],
         "decisions": [{
             "origin": "test", "type": "ban", "scope": "Ip", "value": value,
             "duration": duration, "scenario": "test/kills"
