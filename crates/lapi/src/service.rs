@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::{
     Decide, Nobody, Observer, Rules,
     auth::{limit::Limiter, token::Tokens},
+    meter::Meter,
 };
 
 /// Tells the time; an argument so that tests can.
@@ -33,6 +34,7 @@ struct Shared {
     large_bodies: Semaphore,
     strangers_bodies: Semaphore,
     inflating: Semaphore,
+    meter: Meter,
 }
 
 /// An alert on its way in, from the wire or from an agent in this process.
@@ -106,6 +108,7 @@ impl Service {
             }
         };
         let shared = Shared {
+            meter: Meter::new(rules.counting),
             store,
             rules,
             decide: RwLock::new(decide),
@@ -153,6 +156,10 @@ impl Service {
 
     pub(crate) fn observer(&self) -> &dyn Observer {
         self.shared.observer.as_ref()
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.shared.meter
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {
