@@ -33,6 +33,9 @@ async fn read(
         .header(header::CONTENT_ENCODING.as_str())
         .is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
     let length = axum::body::HttpBody::size_hint(&body).upper();
+    if length.is_some_and(|length| length > u64::try_from(limit).unwrap_or(u64::MAX)) {
+        return Err(too_large());
+    }
     // Long bodies are read a few at a time, so that many of them cannot fill the memory. Whoever
     // hides the length is taken for long. Strangers wait for each other and for nobody we know:
     // a few of them that send slowly must not keep agents from posting.

@@ -1,5 +1,7 @@
 //! One request on its way: from the route to who calls, to what answers.
 
+use std::time::Instant;
+
 use axum::{
     body::Body,
     extract::Request,
@@ -63,10 +65,16 @@ pub(crate) async fn answer(
         query,
         param: param.unwrap_or_default(),
     };
+    service.meter().asked(route);
+    let started = Instant::now();
     let result = match auth::authenticate(&service, route.access, &call).await {
-        Ok(caller) => dispatch(&service, route.endpoint, caller, &call, body).await,
+        Ok(caller) => {
+            service.meter().let_in(&caller, route);
+            dispatch(&service, route.endpoint, caller, &call, body).await
+        }
         Err(refusal) => Err(refusal),
     };
+    service.meter().took(route, started.elapsed());
     result.unwrap_or_else(Refusal::into_response)
 }
 

@@ -7,7 +7,7 @@ use axum::{
     Router,
     body::Body,
     extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
-    http::{Response, StatusCode},
+    http::{Method, Response, StatusCode},
     routing::{MethodFilter, MethodRouter, on},
 };
 
@@ -182,10 +182,12 @@ fn first(params: Params) -> Option<String> {
     }
 }
 
-async fn not_allowed() -> Response<Body> {
+async fn not_allowed(State(service): State<Service>, verb: Method) -> Response<Body> {
+    service.meter().lost(&verb);
     empty(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-async fn not_found() -> Response<Body> {
+async fn not_found(State(service): State<Service>, verb: Method) -> Response<Body> {
+    service.meter().lost(&verb);
     empty(StatusCode::NOT_FOUND)
 }

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::{
     Decide, Nobody, Observer, Rules,
     auth::{limit::Limiter, token::Tokens},
+    meter::Meter,
 };
 
 /// Tells the time; an argument so that tests can.
@@ -38,6 +39,7 @@ struct Shared {
     inflating: Semaphore,
     /// Where bouncers are in the stream that have not asked again yet.
     places: Mutex<HashMap<BouncerId, Cursor>>,
+    meter: Meter,
 }
 
 /// An alert on its way in, from the wire or from an agent in this process.
@@ -111,6 +113,7 @@ impl Service {
             }
         };
         let shared = Shared {
+            meter: Meter::new(rules.counting),
             store,
             rules,
             decide: RwLock::new(decide),
@@ -192,6 +195,10 @@ impl Service {
 
     pub(crate) fn observer(&self) -> &dyn Observer {
         self.shared.observer.as_ref()
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.shared.meter
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {

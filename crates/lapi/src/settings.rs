@@ -21,6 +21,20 @@ pub struct Rules {
     pub bouncers_allowed_ou: Vec<String>,
     /// Signs tokens; random where absent, and then no token outlives the server.
     pub token_secret: Option<Vec<u8>>,
+    /// What is counted for [`crate::Service::expose`].
+    pub counting: Counting,
+}
+
+/// What is counted of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counting {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Requests, by route.
+    Routes,
+    /// Requests by route and by who asks, how long answers take, and what the store holds.
+    Everything,
 }
 
 /// Admits machines that know a token and come from the right network.

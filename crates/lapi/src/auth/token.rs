@@ -4,6 +4,7 @@ use axum::http::header;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
+use store::Machine;
 
 use super::Caller;
 use crate::{Refusal, Service, call::Call};
@@ -86,17 +87,30 @@ pub(crate) async fn machine(service: &Service, call: &Call, age: Age) -> Result<
     if now > end {
         return Err(Refusal::token("Token is expired"));
     }
-    let machine = service.store().machine(&claims.id).await;
-    let Some(machine) = machine.map_err(|error| Refusal::store(&error, "unable to query"))? else {
-        return Err(Refusal::token("ent: machine not found"));
-    };
+    let machine = find_machine(service, &claims.id).await?;
     if claims.orig_iat < machine.created_at.unix().0 {
         return Err(Refusal::token("Token is expired"));
     }
-    if !machine.validated {
-        return Err(Refusal::token(format!("machine {} not validated", machine.name)));
-    }
+    admitted(&machine)?;
     Ok(Caller::Machine(machine.name))
+}
+
+/// Refuses a machine that was let in and has been deleted or excluded since.
+pub(crate) async fn still_admitted(service: &Service, name: &str) -> Result<(), Refusal> {
+    admitted(&find_machine(service, name).await?)
+}
+
+async fn find_machine(service: &Service, name: &str) -> Result<Machine, Refusal> {
+    let machine = service.store().machine(name).await;
+    let machine = machine.map_err(|error| Refusal::store(&error, "unable to query"))?;
+    machine.ok_or_else(|| Refusal::token("ent: machine not found"))
+}
+
+fn admitted(machine: &Machine) -> Result<(), Refusal> {
+    if machine.validated {
+        return Ok(());
+    }
+    Err(Refusal::token(format!("machine {} not validated", machine.name)))
 }
 
 fn find(call: &Call) -> Result<&str, Refusal> {

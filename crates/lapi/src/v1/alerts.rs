@@ -15,7 +15,9 @@ use tokio::runtime::Handle;
 
 use super::{filter, history::Past};
 use crate::{
-    Incoming, Refusal, Service, body,
+    Incoming, Refusal, Service,
+    auth::token,
+    body,
     call::Call,
     refusal::{JSON, empty, json},
     service::random_uuid,
@@ -33,6 +35,8 @@ pub(crate) async fn post(
 ) -> Result<Response<Body>, Refusal> {
     let alerts: Option<Vec<Alert>> = body::json(service, call, body, body::LARGE).await?;
     let alerts = alerts.unwrap_or_default();
+    // A body can take its time, in which the machine can be deleted.
+    token::still_admitted(service, machine).await?;
     let mut missing = Vec::new();
     for (at, alert) in alerts.iter().enumerate() {
         alert.check(at, &mut missing);

@@ -34,6 +34,7 @@ pub(crate) async fn list(
     let limit = page.limit.unwrap_or(usize::MAX);
     let first = read(service, &filter, Page { limit: Some(limit.min(PAGE)), ..page }, now)?;
     note_pull(service, &bouncer, now).await;
+    service.meter().told(&bouncer.name, !first.is_empty());
     if first.is_empty() {
         // COMPAT(crowdsec): four bytes; some clients compare them, and take anything else for a ban.
         return Ok(json(StatusCode::OK, &None::<()>));

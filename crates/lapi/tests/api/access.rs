@@ -3,54 +3,94 @@
 use lapi::route::{Access, ROUTES, Verb};
 use store::BouncerChange;
 
-use crate::sandbox::{Answer, Sandbox};
+use crate::sandbox::Sandbox;
 
 const KEY: &str = "X-Api-Key: good\r\n";
 
+/// A path to ask for. A parameter that is not named here fails the tests: say what to ask for.
 fn path(pattern: &str) -> String {
-    pattern
+    let path = pattern
         .replace("{alert_id}", "1")
         .replace("{decision_id}", "1")
         .replace("{ip_or_range}", "192.0.2.7")
-        .replace("{allowlist_name}", "none")
+        .replace("{allowlist_name}", "none");
+    assert!(!path.contains('{'), "{pattern} has a parameter no test knows");
+    path
 }
 
-fn check(answer: &Answer, verb: Verb, path: &str, status: u16, body: &str, who: &str) {
-    assert_eq!(answer.status, status, "{who}: {} {path}: {}", verb.name(), answer.body);
-    let body = if verb == Verb::Head { "" } else { body };
-    assert_eq!(answer.body, body, "{who}: {} {path}", verb.name());
+/// What somebody hears who shows something that opens no door.
+enum Refused<'a> {
+    /// A machine's token, or nothing at all: why it is none.
+    Token(&'a str),
+    /// A key or a certificate of a bouncer.
+    Key,
 }
 
-/// Asks all routes for machines with `head`, and wants the same refusal from each.
-async fn machines_refused(sandbox: &Sandbox, who: &str, head: &str, message: &str) {
-    let body = format!(r#"{{"code":401,"message":"{message}"}}"#);
+/// Asks every route of the table with `head`, and wants the refusal it owes. Answers how many.
+async fn refused(sandbox: &Sandbox, who: &str, head: &str, shown: Refused<'_>) -> usize {
+    let forbidden = (403, r#"{"message":"access forbidden"}"#.to_owned());
+    let unauthorized =
+        |why: &str| (401, format!(r#"{{"code":401,"message":"{why}"}}"#));
+    let mut n_asked = 0;
     for route in ROUTES {
-        use Access::{Machine, RecentMachine, TrustedMachine};
-        if matches!(route.access, Machine | RecentMachine | TrustedMachine) {
-            let path = path(route.path);
-            let answer = sandbox.ask(route.verb.name(), &path, head, "").await;
-            check(&answer, route.verb, &path, 401, &body, who);
-            assert!(answer.head.contains("www-authenticate: jwt"), "{}", answer.head);
-        }
+        // No arm for the rest: whoever adds a kind of access says here what it refuses.
+        let (status, body) = match (route.access, &shown) {
+            (Access::Open, _) => continue,
+            (
+                Access::Machine | Access::RecentMachine | Access::TrustedMachine,
+                Refused::Token(why),
+            ) => unauthorized(why),
+            (Access::Machine | Access::RecentMachine | Access::TrustedMachine, Refused::Key) => {
+                unauthorized("cookie token is empty")
+            }
+            (Access::Bouncer, _) | (Access::Either, Refused::Key) => forbidden.clone(),
+            // Who shows a token is asked for a good one, who shows nothing for a key.
+            (Access::Either, Refused::Token(_)) if head.is_empty() => forbidden.clone(),
+            (Access::Either, Refused::Token(why)) => unauthorized(why),
+        };
+        let (verb, path) = (route.verb.name(), path(route.path));
+        let answer = sandbox.ask(verb, &path, head, "").await;
+        assert_eq!(answer.status, status, "{who}: {verb} {path}: {}", answer.body);
+        let body = if route.verb == Verb::Head { String::new() } else { body };
+        assert_eq!(answer.body, body, "{who}: {verb} {path}");
+        let asks_for_token = answer.head.contains("www-authenticate: jwt");
+        assert_eq!(asks_for_token, status == 401, "{who}: {verb} {path}: {}", answer.head);
+        n_asked += 1;
     }
+    n_asked
 }
 
-async fn bouncers_refused(sandbox: &Sandbox, who: &str, head: &str) {
-    for route in ROUTES.iter().filter(|route| route.access == Access::Bouncer) {
-        let path = path(route.path);
-        let answer = sandbox.ask(route.verb.name(), &path, head, "").await;
-        check(&answer, route.verb, &path, 403, r#"{"message":"access forbidden"}"#, who);
-    }
+/// Every route is asked, or stands here with its reason.
+#[tokio::test]
+async fn no_route_is_forgotten() {
+    let open: Vec<&str> = ROUTES
+        .iter()
+        .filter(|route| route.access == Access::Open)
+        .map(|route| route.path)
+        .collect();
+    assert_eq!(
+        open,
+        [
+            // Says that the server is up.
+            "/health",
+            // Makes a machine that an administrator must admit.
+            "/v1/watchers",
+            // Asks for the password itself.
+            "/v1/watchers/login",
+        ]
+    );
+    let sandbox = Sandbox::start().await;
+    let n_asked = refused(&sandbox, "nobody", "", Refused::Token("cookie token is empty")).await;
+    assert_eq!(n_asked + open.len(), ROUTES.len());
 }
 
 #[tokio::test]
 async fn who_shows_nothing_is_refused() {
     let sandbox = Sandbox::start().await;
-    machines_refused(&sandbox, "nobody", "", "cookie token is empty").await;
-    bouncers_refused(&sandbox, "nobody", "").await;
-    bouncers_refused(&sandbox, "empty key", "X-Api-Key: \r\n").await;
-    let answer = sandbox.ask("POST", "/v1/usage-metrics", "", "{}").await;
-    assert_eq!(answer.status, 403);
+    refused(&sandbox, "nobody", "", Refused::Token("cookie token is empty")).await;
+    refused(&sandbox, "an empty key", "X-Api-Key: \r\n", Refused::Key).await;
+    let empty = "Authorization: Bearer \r\n";
+    refused(&sandbox, "an empty token", empty, Refused::Token("auth header is invalid")).await;
 }
 
 #[tokio::test]
@@ -58,13 +98,25 @@ async fn who_shows_the_wrong_kind_is_refused() {
     let sandbox = Sandbox::start().await;
     sandbox.add_bouncer("b", "good").await;
     let token = sandbox.token().await;
-    machines_refused(&sandbox, "a bouncer", KEY, "cookie token is empty").await;
-    bouncers_refused(&sandbox, "a machine", &token).await;
-    bouncers_refused(&sandbox, "a wrong key", "X-Api-Key: bad\r\n").await;
-    machines_refused(&sandbox, "no scheme", "Authorization: xyz\r\n", "auth header is invalid")
-        .await;
+    for route in ROUTES {
+        use Access::{Bouncer, Either, Machine, Open, RecentMachine, TrustedMachine};
+        let (head, status) = match route.access {
+            Machine | RecentMachine | TrustedMachine => (KEY, 401),
+            Bouncer => (token.as_str(), 403),
+            Either | Open => continue,
+        };
+        let answer = sandbox.ask(route.verb.name(), &path(route.path), head, "").await;
+        assert_eq!(answer.status, status, "{} {}", route.verb.name(), route.path);
+    }
+    refused(&sandbox, "a wrong key", "X-Api-Key: bad\r\n", Refused::Key).await;
+    let hash = format!("X-Api-Key: {}\r\n", lapi::key::hash("good"));
+    refused(&sandbox, "the hash of a key", &hash, Refused::Key).await;
+    let invalid = Refused::Token("auth header is invalid");
+    refused(&sandbox, "no scheme", "Authorization: xyz\r\n", invalid).await;
     let forged = "Authorization: Bearer eyJhbGciOiJub25lIn0.eyJpZCI6Im0iLCJleHAiOjk5OTk5OTk5OTksIm9yaWdfaWF0Ijo5OTk5OTk5OTk5fQ.\r\n";
-    machines_refused(&sandbox, "no signature", forged, "signature is invalid").await;
+    refused(&sandbox, "no signature", forged, Refused::Token("signature is invalid")).await;
+    let key_as_token = "Authorization: Bearer good\r\n";
+    refused(&sandbox, "a key as token", key_as_token, Refused::Token("signature is invalid")).await;
 }
 
 #[tokio::test]
@@ -73,7 +125,7 @@ async fn who_is_too_late_is_refused() {
     let token = sandbox.token().await;
     assert_eq!(sandbox.ask("GET", "/v1/heartbeat", &token, "").await.status, 200);
     sandbox.pass(3_601).await;
-    machines_refused(&sandbox, "an old token", &token, "Token is expired").await;
+    refused(&sandbox, "an old token", &token, Refused::Token("Token is expired")).await;
 }
 
 #[tokio::test]
@@ -84,12 +136,14 @@ async fn who_is_gone_is_refused() {
     assert_eq!(sandbox.ask("HEAD", "/v1/decisions", KEY, "").await.status, 200);
     sandbox.service.store().delete_machines(vec!["m".to_owned()]).await.unwrap();
     sandbox.service.store().delete_bouncers(vec!["b".to_owned()]).await.unwrap();
-    machines_refused(&sandbox, "a deleted machine", &token, "ent: machine not found").await;
-    bouncers_refused(&sandbox, "a deleted bouncer", KEY).await;
+    let gone = Refused::Token("ent: machine not found");
+    refused(&sandbox, "a deleted machine", &token, gone).await;
+    refused(&sandbox, "a deleted bouncer", KEY, Refused::Key).await;
     // A machine made anew under the name is another machine.
     sandbox.pass(10).await;
     sandbox.add_machine("m", "password").await;
-    machines_refused(&sandbox, "a machine made anew", &token, "Token is expired").await;
+    let another = Refused::Token("Token is expired");
+    refused(&sandbox, "a machine made anew", &token, another).await;
 }
 
 #[tokio::test]
@@ -98,15 +152,24 @@ async fn who_is_not_admitted_is_refused() {
     let token = sandbox.token().await;
     let change = store::MachineChange { validated: Some(false), ..Default::default() };
     sandbox.service.store().change_machine("m", change, sandbox.service.now()).await.unwrap();
-    machines_refused(&sandbox, "not admitted", &token, "machine m not validated").await;
+    let excluded = Refused::Token("machine m not validated");
+    refused(&sandbox, "not admitted", &token, excluded).await;
 }
 
 #[tokio::test]
-async fn another_servers_token_is_refused() {
+async fn another_machines_token_is_refused() {
     let (one, other) = (Sandbox::start().await, Sandbox::start().await);
     let token = one.token().await;
     other.add_machine("m", "password").await;
-    machines_refused(&other, "another server's machine", &token, "signature is invalid").await;
+    let strange = || Refused::Token("signature is invalid");
+    refused(&other, "another server's machine", &token, strange()).await;
+    // The claims of one machine under the signature of another.
+    other.add_machine("n", "password").await;
+    let (of_m, of_n) = (other.login("m", "password").await, other.login("n", "password").await);
+    let claims = of_m.split('.').nth(1).unwrap();
+    let mut parts: Vec<&str> = of_n.split('.').collect();
+    parts[1] = claims;
+    refused(&other, "mixed tokens", &parts.join("."), strange()).await;
 }
 
 #[tokio::test]
@@ -193,7 +256,7 @@ async fn a_revoked_key_ends_nowhere() {
     sandbox.service.store().change_bouncer(row.id, change, sandbox.service.now()).await.unwrap();
     let revoked = rusqlite_revoke(&sandbox);
     assert_eq!(revoked, 1);
-    bouncers_refused(&sandbox, "a revoked key", KEY).await;
+    refused(&sandbox, "a revoked key", KEY, Refused::Key).await;
 }
 
 /// Tools revoke keys by SQL; there is no call for it.

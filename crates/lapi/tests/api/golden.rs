@@ -304,3 +304,34 @@ async fn old_hashes_are_renewed_at_login() {
         renewed.body
     );
 }
+
+/// Every route that reads a body says what is wrong with it in the words people know.
+#[tokio::test]
+async fn bodies_that_cannot_be_read() {
+    let sandbox = Sandbox::start().await;
+    let token = sandbox.token().await;
+    sandbox.add_bouncer("b", "good").await;
+    let agent = "User-Agent: a/b\r\n";
+    let routes = [
+        ("/v1/watchers", agent, r#"{"machine_id":1}"#, "number into Go struct field WatcherRegistrationRequest.machine_id of type string"),
+        ("/v1/watchers/login", agent, r#"{"scenarios":[1]}"#, "number into Go struct field WatcherAuthRequest.scenarios of type string"),
+        ("/v1/alerts", token.as_str(), r#"[{"events_count":"six"}]"#, "string into Go struct field Alert.events_count of type int32"),
+        ("/v1/allowlists/check", token.as_str(), r#"{"targets":"192.0.2.1"}"#, "string into Go struct field BulkCheckAllowlistRequest.targets of type []string"),
+        ("/v1/usage-metrics", KEY, r#"{"remediation_components":{}}"#, "object into Go struct field AllMetrics.remediation_components of type []*models.RemediationComponentsMetrics"),
+    ];
+    let with_body = lapi::route::ROUTES.iter().filter(|route| route.verb == lapi::route::Verb::Post);
+    assert_eq!(with_body.count(), routes.len(), "a route that reads a body is missing here");
+    for (path, head, wrong_type, words) in routes {
+        for (body, message) in [
+            ("", "EOF".to_owned()),
+            ("{", "unexpected EOF".to_owned()),
+            ("[,]", "invalid character ',' looking for beginning of value".to_owned()),
+            ("nonsense", "invalid character 'o' in literal null (expecting 'u')".to_owned()),
+            (wrong_type, format!("json: cannot unmarshal {words}")),
+        ] {
+            let answer = sandbox.ask("POST", path, head, body).await;
+            let want = serde_json::json!({ "message": message }).to_string();
+            assert_eq!((answer.status, answer.body), (400, want), "{path} {body}");
+        }
+    }
+}

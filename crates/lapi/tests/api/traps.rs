@@ -1,8 +1,8 @@
 //! What bouncers and agents in use rely on. The numbers are those of our checklist of traps.
 
-use std::{io::Write as _, time::Duration};
+use std::io::Write as _;
 
-use crate::sandbox::{Sandbox, alert};
+use crate::sandbox::{Sandbox, alert, alert_with};
 
 const KEY: &str = "X-Api-Key: good\r\n";
 const STREAM: &str = "/v1/decisions/stream";
@@ -92,6 +92,30 @@ async fn trap_06_what_is_still_covered_is_not_deleted() {
     assert_eq!(stream(&sandbox, "", KEY).await, (strings(&["192.0.2.7"]), vec![]));
     sandbox.pass(30).await;
     assert_eq!(stream(&sandbox, "", KEY).await, (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn trap_07_what_ends_is_told_as_it_began() {
+    let (sandbox, token) = with_bouncer().await;
+    sandbox.decide(&token, "Ip", "192.0.2.7", "ban", "4h").await;
+    sandbox.decide(&token, "Range", "198.51.100.0/24", "captcha", "60s").await;
+    let told = |body: &str, list: &str| -> Vec<api::Decision> {
+        let delta: serde_json::Value = serde_json::from_str(body).unwrap();
+        let mut told: Vec<api::Decision> = serde_json::from_value(delta[list].clone()).unwrap();
+        told.sort_by_key(|one| one.id);
+        for one in &mut told {
+            assert!(one.uuid.is_some() && one.id.is_some());
+            // All that may differ.
+            one.duration = None;
+        }
+        told
+    };
+    let began = told(&sandbox.ask("GET", STREAM, KEY, "").await.body, "new");
+    assert_eq!(began.len(), 2);
+    sandbox.ask("DELETE", "/v1/decisions?ip=192.0.2.7", &token, "").await;
+    sandbox.pass(120).await;
+    let ended = told(&sandbox.ask("GET", STREAM, KEY, "").await.body, "deleted");
+    assert_eq!(began, ended);
 }
 
 #[tokio::test]
@@ -241,6 +265,31 @@ async fn trap_17_networks_have_one_spelling() {
 }
 
 #[tokio::test]
+async fn trap_20_lifetimes_are_told_by_the_clock_of_the_answer() {
+    let (sandbox, token) = with_bouncer().await;
+    // What the sender's clock says does not matter: this alert claims to be of another year.
+    let body = alert_with("Ip", "192.0.2.7", "ban", "4h").replace("2026-01-02T03:04", "2031-05-06T07:08");
+    assert_eq!(sandbox.post_alerts(&token, &format!("[{body}]")).await.status, 201);
+    let lifetime = async |path: &str| {
+        let answer = sandbox.ask("GET", path, KEY, "").await;
+        let (_, rest) = answer.body.split_once(r#""duration":""#).unwrap();
+        api::duration::parse(rest.split_once('"').unwrap().0).unwrap() / 1_000_000_000
+    };
+    let startup = "/v1/decisions/stream?startup=true";
+    for path in ["/v1/decisions?ip=192.0.2.7", startup] {
+        let before = lifetime(path).await;
+        sandbox.pass(600).await;
+        assert_eq!(lifetime(path).await, before - 600, "{path}");
+    }
+    // A clock that is set back makes lifetimes longer, never negative, and nothing is told twice.
+    assert_eq!(stream(&sandbox, "", KEY).await, (vec![], vec![]));
+    let before = lifetime(startup).await;
+    sandbox.pass(-300).await;
+    assert_eq!(lifetime(startup).await, before + 300);
+    assert_eq!(stream(&sandbox, "", KEY).await, (vec![], vec![]));
+}
+
+#[tokio::test]
 async fn trap_22_hosts_that_share_a_key_have_places_of_their_own() {
     let rules = lapi::Rules {
         trusted_proxies: vec!["127.0.0.1/32".parse().unwrap()],
@@ -302,61 +351,6 @@ async fn an_alert_sent_twice_is_stored_once() {
     sandbox.add_machine("other", "password").await;
     let other = sandbox.login("other", "password").await;
     assert_eq!(sandbox.post_alerts(&other, &twice).await.body, r#"["2"]"#, "another machine's");
-}
-
-#[tokio::test]
-async fn bodies_are_bounded_when_unpacked() {
-    let sandbox = Sandbox::start().await;
-    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    bomb.write_all(&vec![b' '; 3 << 20]).unwrap();
-    let head = "Content-Encoding: gzip\r\nUser-Agent: a/b\r\n";
-    let answer =
-        sandbox.ask_bytes("POST", "/v1/watchers/login", head, &bomb.finish().unwrap()).await;
-    assert_eq!(answer.status, 413, "{}", answer.body);
-    let broken = sandbox.ask("POST", "/v1/watchers/login", head, "no gzip").await;
-    assert_eq!(broken.status, 400);
-}
-
-#[tokio::test]
-async fn the_feed_tells_at_once_and_resumes() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    async fn read_until(socket: &mut tokio::net::TcpStream, text: &mut String, what: &str) {
-        let wait = async {
-            let mut bytes = [0u8; 4096];
-            while !text.contains(what) {
-                let n = socket.read(&mut bytes).await.unwrap();
-                assert_ne!(n, 0, "the feed ended: {text}");
-                text.push_str(&String::from_utf8_lossy(&bytes[..n]));
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap();
-    }
-    async fn open(sandbox: &Sandbox, head: &str) -> tokio::net::TcpStream {
-        let mut socket = tokio::net::TcpStream::connect(sandbox.address).await.unwrap();
-        let request = format!("GET /v1/decisions/feed HTTP/1.1\r\nHost: t\r\n{KEY}{head}\r\n");
-        socket.write_all(request.as_bytes()).await.unwrap();
-        socket
-    }
-    let (sandbox, token) = with_bouncer().await;
-    sandbox.decide(&token, "Ip", "192.0.2.1", "ban", "4h").await;
-    let (mut socket, mut text) = (open(&sandbox, "").await, String::new());
-    read_until(&mut socket, &mut text, "event: ready").await;
-    assert!(text.contains("event: reset") && text.contains("192.0.2.1"), "{text}");
-    let id = text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
-    text.clear();
-    sandbox.decide(&token, "Ip", "192.0.2.2", "ban", "4h").await;
-    read_until(&mut socket, &mut text, "192.0.2.2").await;
-    drop(socket);
-    // An enforcer that was away hears what it missed, and only that.
-    let (mut socket, mut text) =
-        (open(&sandbox, &format!("Last-Event-ID: {id}\r\n")).await, String::new());
-    read_until(&mut socket, &mut text, "event: ready").await;
-    assert!(
-        text.contains("192.0.2.2") && !text.contains("192.0.2.1\"") && !text.contains("reset"),
-        "{text}"
-    );
-    // The server can stop although somebody listens.
-    tokio::time::timeout(Duration::from_secs(4), sandbox.stop()).await.unwrap();
 }
 
 #[tokio::test]
