@@ -155,6 +155,8 @@ fn refused_or_dropped_as_told() {
     let log = Some(Log { prefix: "wall: ".to_owned(), per_second: 10, group: None });
     let settings = Settings { stop: Stop::Reject, log, ..Settings::default() };
     let mut wall = Wall::new(&world, settings);
+    // The wall must know the way back: neighbors are asked by packets that are stopped, too.
+    assert_eq!(udp(&world.outside, "fd77::2:2", "fd77::1", server.port), Reached::Yes);
     wall.add(&[ban(1, "10.77.2.2", 600), ban(2, "fd77::2:2", 600)]);
     use nix::errno::Errno::{EACCES, ECONNREFUSED, EHOSTUNREACH};
     let out = &world.outside;
@@ -163,7 +165,12 @@ fn refused_or_dropped_as_told() {
     assert_eq!(udp(out, "10.77.2.2", "10.77.0.1", server.port), Reached::Told(EHOSTUNREACH));
     assert_eq!(udp(out, "fd77::2:2", "fd77::1", server.port), Reached::Told(EACCES));
     let rules = world.wall.nft("list chain inet shieldwall stop");
-    for part in ["limit rate 10/second", "log prefix \"wall: \"", "reject with tcp reset", "admin-prohibited"] {
+    for part in [
+        "limit rate 10/second",
+        "log prefix \"wall: \"",
+        "reject with tcp reset",
+        "admin-prohibited",
+    ] {
         assert!(rules.contains(part), "{part} in {rules}");
     }
 }
@@ -186,7 +193,11 @@ fn bans_end_on_time_with_nobody_left_to_end_them() {
             ban(6, "10.77.8.0/24", 4),
         ]);
         for from in froms {
-            assert_eq!(udp(&world.outside, from, to(from), server.port), Reached::Silence, "{from}");
+            assert_eq!(
+                udp(&world.outside, from, to(from), server.port),
+                Reached::Silence,
+                "{from}"
+            );
         }
     }
     for from in froms {
@@ -272,7 +283,8 @@ fn what_others_break_is_mended() {
     assert_eq!(wall.backend.drift().unwrap(), Drift::None);
     // A commit into a table that is gone fails, and is put right.
     world.wall.nft("flush ruleset");
-    let change = wall.set.apply(&Delta { add: vec![ban(2000, "10.77.3.3", 600)], remove: vec![] }, now());
+    let change =
+        wall.set.apply(&Delta { add: vec![ban(2000, "10.77.3.3", 600)], remove: vec![] }, now());
     let applied = enforce(&mut wall.backend, &change, || wall.set.wanted(now()), now()).unwrap();
     assert!(applied.was_rebuilt && applied.n_added == 203, "{applied:?}");
     is_stopped("10.77.3.3", "10.77.0.1");
@@ -287,7 +299,7 @@ fn child_that_bans() {
     backend.prepare().unwrap();
     let mut set = DecisionSet::new(&bouncer::set::Settings::default());
     let add = values.split(' ').enumerate().map(|(id, value)| ban(id as i64, value, 600)).collect();
-    let _ = set.apply(&Delta { add, remove: vec![] }, now());
+    drop(set.apply(&Delta { add, remove: vec![] }, now()));
     // Adopts what is there, and then never stops changing things until it is killed.
     backend.reconcile(&set.wanted(now()), now()).unwrap();
     eprintln!("READY");
@@ -317,11 +329,11 @@ fn a_killed_process_leaves_no_gap() {
             let stderr = child.stderr.take().unwrap();
             let mut lines = std::io::BufRead::lines(std::io::BufReader::new(stderr));
             assert!(lines.any(|line| line.unwrap() == "READY"), "the child did not start");
-            // Whoever closes this end makes its next word fail; it has none.
             (child, lines)
         })
     };
-    let (mut child, mut _lines) = start();
+    // The lines are kept: whoever closes them makes the child's next word fail.
+    let (mut child, mut lines) = start();
     let bad = Prober::start(&world.outside, "10.77.2.2", "10.77.0.1", server.port);
     let worse = Prober::start(&world.outside, "10.77.4.4", "10.77.0.1", server.port);
     bad.some_more();
@@ -329,17 +341,18 @@ fn a_killed_process_leaves_no_gap() {
         child.kill().unwrap();
         child.wait().unwrap();
         bad.some_more();
-        (child, _lines) = start();
+        drop(lines);
+        (child, lines) = start();
         worse.some_more();
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    drop((bad, worse));
+    drop((bad, worse, lines));
     assert_eq!(server.n_packets.load(Ordering::SeqCst), 0, "packets of banned addresses passed");
     // Whoever comes next finds all of it in effect.
     let mut wall = Wall::new(&world, Settings::default());
     let add = values.split(' ').enumerate().map(|(id, value)| ban(id as i64, value, 600)).collect();
-    let _ = wall.set.apply(&Delta { add, remove: vec![] }, now());
+    drop(wall.set.apply(&Delta { add, remove: vec![] }, now()));
     let applied = wall.backend.reconcile(&wall.set.wanted(now()), now()).unwrap();
     assert_eq!(applied.n_added, 0, "{applied:?}");
     assert!(!applied.was_rebuilt, "{applied:?}");
@@ -370,16 +383,18 @@ fn replacing_everything_lets_nobody_through() {
             let address = IpAddr::from((0xc633_0000 + n).to_be_bytes());
             ban(100 + i64::from(n), &address.to_string(), 600)
         }));
-        let _ = fresh.apply(&Delta { add, remove: vec![] }, now());
+        drop(fresh.apply(&Delta { add, remove: vec![] }, now()));
         let change = wall.set.replace(fresh, now());
         match round % 3 {
             // Rules and chains made again in passing.
-            0 => wall.backend = {
-                let mut backend = open(&world.wall, Settings::default());
-                backend.prepare().unwrap();
-                backend.reconcile(&wall.set.wanted(now()), now()).unwrap();
-                backend
-            },
+            0 => {
+                wall.backend = {
+                    let mut backend = open(&world.wall, Settings::default());
+                    backend.prepare().unwrap();
+                    backend.reconcile(&wall.set.wanted(now()), now()).unwrap();
+                    backend
+                }
+            }
             1 => drop(wall.backend.commit(&change, now()).unwrap()),
             _ => drop(wall.backend.reconcile(&wall.set.wanted(now()), now()).unwrap()),
         }

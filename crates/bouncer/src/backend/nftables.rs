@@ -156,12 +156,8 @@ struct Plan {
 
 impl Plan {
     fn applied(&self) -> Applied {
-        let parts = [
-            self.hosts4.applied,
-            self.spans4.applied,
-            self.hosts6.applied,
-            self.spans6.applied,
-        ];
+        let parts =
+            [self.hosts4.applied, self.spans4.applied, self.hosts6.applied, self.spans6.applied];
         parts.into_iter().fold(Applied::default(), |sum, part| Applied {
             n_added: sum.n_added + part.n_added,
             n_changed: sum.n_changed + part.n_changed,
@@ -282,6 +278,15 @@ impl Nftables {
         Ok(())
     }
 
+    /// Remembers about how many elements a set has, where the kernel says so.
+    fn count(&mut self, kind: SetKind, n_come: usize, n_gone: usize) {
+        let name = kind.name(&self.settings);
+        if let Some((_, count)) = self.counts.iter_mut().find(|(counted, _)| *counted == name) {
+            let clamped = |n| u32::try_from(n).unwrap_or(u32::MAX);
+            *count = count.saturating_add(clamped(n_come)).saturating_sub(clamped(n_gone));
+        }
+    }
+
     fn own_transaction(&mut self) {
         // The kernel skips 0.
         self.generation = self.generation.checked_add(1).unwrap_or(1);
@@ -290,7 +295,8 @@ impl Nftables {
     /// Writes what makes the table whole, if it is not.
     fn mend(&mut self, batch: &mut Messages, found: &Found) -> bool {
         let is_kept = layout::can_adopt(found, &self.settings);
-        if is_kept && self.known.as_ref() == Some(found) && layout::is_whole(found, &self.settings) {
+        if is_kept && self.known.as_ref() == Some(found) && layout::is_whole(found, &self.settings)
+        {
             return false;
         }
         let nothing = Found::default();
@@ -388,10 +394,20 @@ impl Nftables {
         let context = Context::new(&settings, &wanted.labels, now);
         let is_kept = found.table.is_some() && layout::can_adopt(&found, &settings);
         let entries = &wanted.entries;
-        let (hosts4, spans4) =
-            self.compare(&found, is_kept, [SetKind::Hosts4, SetKind::Ranges4], &entries.v4, &context)?;
-        let (hosts6, spans6) =
-            self.compare(&found, is_kept, [SetKind::Hosts6, SetKind::Ranges6], &entries.v6, &context)?;
+        let (hosts4, spans4) = self.compare(
+            &found,
+            is_kept,
+            [SetKind::Hosts4, SetKind::Ranges4],
+            &entries.v4,
+            &context,
+        )?;
+        let (hosts6, spans6) = self.compare(
+            &found,
+            is_kept,
+            [SetKind::Hosts6, SetKind::Ranges6],
+            &entries.v6,
+            &context,
+        )?;
         let plan = Plan { hosts4, spans4, hosts6, spans6 };
         let applied = Applied { was_rebuilt: is_mended, ..plan.applied() };
         // Into empty sets nothing can come half; everything else is replaced in one step.
@@ -468,7 +484,8 @@ impl Writer<'_, '_> {
         elements::write(&mut self.batch, self.removal, table, &set, gone);
         let context = self.context;
         let come = work.add.iter().flat_map(|span| {
-            let counter = Some(context.counter(span.effect, is_ipv6)).filter(|name| !name.is_empty());
+            let counter =
+                Some(context.counter(span.effect, is_ipv6)).filter(|name| !name.is_empty());
             let left = elements::milliseconds(span.effect.until, context.now);
             elements::begin_and_end(span, left, counter)
         });
@@ -501,7 +518,8 @@ impl Writer<'_, '_> {
             let come = come.iter().map(|host| elements::Element::Begin {
                 address: host.address,
                 milliseconds: elements::milliseconds(host.effect.until, context.now),
-                counter: Some(context.counter(host.effect, is_ipv6)).filter(|name| !name.is_empty()),
+                counter: Some(context.counter(host.effect, is_ipv6))
+                    .filter(|name| !name.is_empty()),
             });
             elements::write(&mut self.batch, number::NEW_ELEMENT, table, &set, come);
             if self.batch.len() >= self.limit
@@ -575,7 +593,15 @@ impl Backend for Nftables {
         let batch = self.socket.begin();
         let outcome = self.carry_out(batch, &plan, &context, settings.batch)?;
         match outcome {
-            Outcome::Done => Ok(plan.applied()),
+            Outcome::Done => {
+                self.count(SetKind::Hosts4, plan.hosts4.add.len(), plan.hosts4.remove.len());
+                self.count(SetKind::Hosts6, plan.hosts6.add.len(), plan.hosts6.remove.len());
+                let (come, gone) = (plan.spans4.add.len() * 2, plan.spans4.remove.len() * 2);
+                self.count(SetKind::Ranges4, come, gone);
+                let (come, gone) = (plan.spans6.add.len() * 2, plan.spans6.remove.len() * 2);
+                self.count(SetKind::Ranges6, come, gone);
+                Ok(plan.applied())
+            }
             Outcome::Refused(errno) => {
                 // Which counters were made is not known for sure any more.
                 self.counters.clear();

@@ -2,7 +2,7 @@
 //!
 //! A namespace lives as long as somebody holds its file, so nothing is left behind, whatever
 //! becomes of a test. All names and addresses are its own: tests run side by side.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::{
     fs::File,
@@ -153,7 +153,9 @@ impl World {
         wall.address("wall0", &["10.77.0.1/16".to_owned(), "fd77::1/64".to_owned()])?;
         wall.address("wall1", &["10.88.0.1/16".to_owned(), "fd88::1/64".to_owned()])?;
         inside.address("in0", &["10.88.0.2/16".to_owned(), "fd88::2/64".to_owned()])?;
-        for (host, v4, v6) in [(&outside, "10.77.0.1", "fd77::1"), (&inside, "10.88.0.1", "fd88::1")] {
+        for (host, v4, v6) in
+            [(&outside, "10.77.0.1", "fd77::1"), (&inside, "10.88.0.1", "fd88::1")]
+        {
             host.run(|| {
                 ip(&["route", "add", "default", "via", v4])?;
                 ip(&["-6", "route", "add", "default", "via", v6])
@@ -203,7 +205,7 @@ impl Server {
             while !stopped.load(Ordering::Relaxed) {
                 if let Ok((n, from)) = udp.recv_from(&mut buffer) {
                     count.fetch_add(1, Ordering::SeqCst);
-                    let _ = udp.send_to(&buffer[..n], from);
+                    drop(udp.send_to(&buffer[..n], from));
                 }
             }
         });
@@ -215,7 +217,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            let _ = thread.join();
+            drop(thread.join());
         }
     }
 }
@@ -332,7 +334,7 @@ impl Drop for Prober {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            drop(thread.join());
         }
     }
 }

@@ -207,10 +207,10 @@ fn same<'n>(
     now: Timestamp,
     counter: &dyn Fn(Effect) -> &'n str,
 ) -> bool {
-    let wanted = u64::try_from(effect.until.left(now).as_millis()).unwrap_or(u64::MAX).div_ceil(1000);
+    let wanted =
+        u64::try_from(effect.until.left(now).as_millis()).unwrap_or(u64::MAX).div_ceil(1000);
     let name = counters.get(usize::from(read.0)).map_or("", String::as_str);
-    u64::from(read.1).abs_diff(wanted) <= SLACK_SECONDS
-        && counter(effect) == name
+    u64::from(read.1).abs_diff(wanted) <= SLACK_SECONDS && counter(effect) == name
 }
 
 impl<A: Address> Held<A> {

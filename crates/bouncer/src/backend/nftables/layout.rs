@@ -147,8 +147,7 @@ pub(super) fn find(
         named(table, number::GET_SET),
         |(sets, counts): &mut (Vec<FoundSet>, Counts), message| {
             let mut count = None;
-            let mut set =
-                FoundSet { name: String::new(), handle: 0, flags: 0, key_length: 0 };
+            let mut set = FoundSet { name: String::new(), handle: 0, flags: 0, key_length: 0 };
             for (kind, value) in message.attributes() {
                 match kind {
                     1 if text_of(value) != *table => return,
@@ -224,9 +223,9 @@ pub(super) fn can_adopt(found: &Found, settings: &Settings) -> bool {
 
 /// Whether everything is there that a rebuild would make.
 pub(super) fn is_whole(found: &Found, settings: &Settings) -> bool {
-    let has_sets = SetKind::ALL.iter().all(|kind| {
-        found.sets.iter().any(|set| set.name == kind.name(settings))
-    });
+    let has_sets = SetKind::ALL
+        .iter()
+        .all(|kind| found.sets.iter().any(|set| set.name == kind.name(settings)));
     let is_awake = found.table.is_some_and(|(_, flags)| flags & DORMANT == 0);
     if settings.ownership == Ownership::SetsOnly {
         return found.table.is_some() && has_sets;
@@ -339,8 +338,7 @@ fn counter_name(stem: &str, is_ipv6: bool) -> String {
 /// The counter of an origin: its name as far as nft can read it, told apart where that is not all.
 pub(super) fn origin_counter(origin: &str, is_ipv6: bool) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    let stem: String =
-        origin.chars().take(64).map(|c| if allowed(c) { c } else { '-' }).collect();
+    let stem: String = origin.chars().take(64).map(|c| if allowed(c) { c } else { '-' }).collect();
     let is_plain = stem == origin
         && stem.starts_with(|c: char| c.is_ascii_alphabetic())
         && stem != "processed";
@@ -361,6 +359,9 @@ pub(super) fn add_counter(batch: &mut Messages, table: &str, name: &str, comment
         body.text(2, name);
         body.u32(3, OBJECT_COUNTER);
         body.nest(4, |_| {});
+        if comment.is_empty() {
+            return;
+        }
         // Longer comments are refused by nft.
         let end = comment.floor_char_boundary(120);
         let mut data = vec![0, (end + 1) as u8];
@@ -497,15 +498,21 @@ enum Expression {
     /// Loads something about the packet.
     Meta(u32),
     /// Loads where it came from.
-    SourceAddress { is_ipv6: bool },
+    SourceAddress {
+        is_ipv6: bool,
+    },
     /// Ends the rule unless what was loaded equals this.
     Equals(Vec<u8>),
     /// Counts.
     Count(String),
     /// Counts on the counter the map names; ends the rule when it names none.
-    CountBy { set: String },
+    CountBy {
+        set: String,
+    },
     /// Ends the rule when it was reached more often than this.
-    Limit { per_second: u32 },
+    Limit {
+        per_second: u32,
+    },
     /// Writes a line to the kernel's log.
     Log(Log),
     /// Answers that the connection is closed.

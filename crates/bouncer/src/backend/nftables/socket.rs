@@ -135,7 +135,8 @@ impl Socket {
                 Err(errno) => return Err(refused(doing, errno)),
             };
             for message in messages(&self.buffer[..n]) {
-                let Some((sequence, code)) = message.error().filter(|_| message.kind == number::ERROR)
+                let Some((sequence, code)) =
+                    message.error().filter(|_| message.kind == number::ERROR)
                 else {
                     continue;
                 };
