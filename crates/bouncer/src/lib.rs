@@ -1,11 +1,12 @@
 //! Decisions into effect: what a feed says becomes a set, and a back-end enforces the set.
 //!
 //! [`set`] is pure: what is decided about every address, and the smallest change that follows from
-//! news. A back-end carries that change out; what it holds is a cache that can be read back,
+//! news. A [`backend`] carries that change out; what it holds is a cache that can be read back,
 //! compared and repaired at any time, and whose entries end on time without us (I11).
 //!
-//! Reading order: [`set`].
+//! Reading order: [`set`], [`backend`].
 
 extern crate alloc;
 
+pub mod backend;
 pub mod set;

@@ -49,6 +49,14 @@ impl Until {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OriginId(pub(super) u16);
 
+impl OriginId {
+    /// Its place in [`Labels::origins`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
 /// The number of a remediation type in [`Labels`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RemediationId(pub(super) u8);
