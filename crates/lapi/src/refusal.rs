@@ -56,9 +56,11 @@ impl Refusal {
         use store::Error;
         let status = match error {
             Error::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
-            Error::ReadOnly { .. } | Error::Busy { .. } | Error::Closed => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Error::ReadOnly { .. }
+            | Error::Busy { .. }
+            | Error::Unreachable { .. }
+            | Error::Refused { .. }
+            | Error::Closed => StatusCode::SERVICE_UNAVAILABLE,
             Error::NotFound { .. }
             | Error::Exists { .. }
             | Error::Corrupt { .. }
@@ -71,8 +73,8 @@ impl Refusal {
             Error::Exists { what, name } => {
                 return Self::internal(format!("{what} '{name}' exists"));
             }
-            Error::Full { .. } => "no space left on the disk of the database",
-            Error::ReadOnly { .. } => "the disk of the database cannot be written",
+            Error::Full { .. } => "no space left for the database",
+            Error::ReadOnly { .. } => "the database cannot be written",
             Error::Corrupt { .. } => "the database is damaged",
             Error::Schema { .. } => "the database does not fit this program",
             Error::Busy { .. } => "the database is busy",
