@@ -1,22 +1,67 @@
 //! What people see: errors, diagnostics, and whether there is a terminal at all.
 //!
 //! Data goes to standard output, everything else to standard error. Color is decoration: it is used
-//! on a terminal unless `NO_COLOR` is set.
+//! on a terminal unless `NO_COLOR` is set, or as the command line says.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicU8, Ordering},
+};
 use syntax::{Diagnostics, Severity, Sources, Style};
 
 /// Columns assumed where nobody says how many there are.
 const WIDTH: usize = 100;
 
-/// Whether standard error is a terminal that wants color.
-pub(crate) fn stderr_color() -> bool {
-    io::stderr().is_terminal() && !no_color()
+/// When output has color.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// On terminals.
+    #[default]
+    Auto,
+    /// Always.
+    Yes,
+    /// Never.
+    No,
 }
 
-/// Whether standard output is a terminal that wants color.
+impl Color {
+    /// Reads a setting; what is no word for it means [`Self::Auto`].
+    pub(crate) fn parse(text: &str) -> Self {
+        match text {
+            "yes" => Self::Yes,
+            "no" => Self::No,
+            _ => Self::Auto,
+        }
+    }
+}
+
+/// What was asked for; one for the process, as there is one terminal.
+static COLOR: AtomicU8 = AtomicU8::new(Color::Auto as u8);
+
+/// Says when output has color from now on. What was said before stays unless it was [`Color::Auto`]:
+/// the command line comes before the settings.
+pub(crate) fn set_color(color: Color) {
+    let auto = Color::Auto as u8;
+    // It is said already.
+    let _earlier = COLOR.compare_exchange(auto, color as u8, Ordering::Relaxed, Ordering::Relaxed);
+}
+
+fn wants_color(is_terminal: bool) -> bool {
+    match COLOR.load(Ordering::Relaxed) {
+        color if color == Color::Yes as u8 => true,
+        color if color == Color::No as u8 => false,
+        _ => is_terminal && !no_color(),
+    }
+}
+
+/// Whether standard error has color.
+pub(crate) fn stderr_color() -> bool {
+    wants_color(io::stderr().is_terminal())
+}
+
+/// Whether standard output has color.
 pub(crate) fn stdout_color() -> bool {
-    io::stdout().is_terminal() && !no_color()
+    wants_color(io::stdout().is_terminal())
 }
 
 fn no_color() -> bool {

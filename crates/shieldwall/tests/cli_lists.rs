@@ -181,6 +181,14 @@ fn simulation_is_switched_on_and_off() {
     let sandbox = sandbox();
     let status = || said(&sandbox, &["simulation", "status"]);
     assert_eq!(status(), "global simulation: disabled (configuration file is missing)\n");
+    let ran = works(&sandbox, &["simulation", "enable", "a/b"]);
+    assert_eq!(ran.err, "'a/b' doesn't exist or is not a scenario\n");
+    for name in ["a/b", "c/d"] {
+        let scenario = sandbox::SCENARIO.replace("test/three-fails", name);
+        sandbox.write(&format!("etc/scenarios/{}.yaml", name.replace('/', "-")), &scenario);
+    }
+    let ran = works(&sandbox, &["simulation", "enable", "test/three-fial"]);
+    assert!(ran.err.contains("did you mean 'test/three-fails'?"), "{}", ran.err);
     let ran = works(&sandbox, &["simulation", "enable", "a/b", "c/d"]);
     assert!(
         ran.out.is_empty() && ran.err.contains("simulation mode for 'a/b' enabled"),

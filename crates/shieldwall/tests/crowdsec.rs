@@ -2,8 +2,8 @@
 
 mod sandbox;
 
-use sandbox::{Ran, Sandbox, fails};
-use std::os::unix::fs::symlink;
+use sandbox::{Ran, Sandbox, fails, running::Up, wait_for};
+use std::{fs, os::unix::fs::symlink};
 
 fn run(sandbox: &Sandbox, args: &[&str]) -> Ran {
     let name = sandbox.path("crowdsec");
@@ -40,6 +40,9 @@ fn a_log_is_read_once_by_its_url() {
 fn settings_are_tested() {
     let sandbox = sandbox();
     let ran = run(&sandbox, &["-c", "config.yaml", "-t"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("Configuration test done"), "{}", ran.err);
+    let ran = run(&sandbox, &["-c", "config.yaml", "-t", "-error"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
     sandbox.write("etc/scenarios/broken.yaml", "type: leaky\nname: x\n");
     let ran = run(&sandbox, &["-c", "config.yaml", "-t"]);
@@ -51,8 +54,111 @@ fn settings_are_tested() {
 fn flags_that_make_no_sense_are_refused() {
     let sandbox = sandbox();
     assert_eq!(run(&sandbox, &["-nope"]).code, Some(2));
-    assert_eq!(run(&sandbox, &["-dsn", "file:///x"]).code, Some(2));
+    let ran = run(&sandbox, &["-dsn", "file:///x"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("-dsn requires a -type argument"), "{}", ran.err);
     assert_eq!(run(&sandbox, &["-no-api", "-no-cs"]).code, Some(1));
     let ran = run(&sandbox, &["-version"]);
     assert!(ran.out.starts_with("crowdsec (shieldwall) "), "{}", ran.out);
+}
+
+/// Settings with a local API on a free port, and profiles that ban for long.
+fn with_api() -> Sandbox {
+    let sandbox = sandbox();
+    sandbox.write(
+        "config.yaml",
+        "common: {log_media: file, log_dir: logs}\n\
+         config_paths: {config_dir: etc, data_dir: data}\n\
+         crowdsec_service: {acquisition_path: acquis.yaml}\n\
+         db_config: {type: sqlite, db_path: data/crowdsec.db}\n\
+         api:\n  client: {credentials_path: credentials.yaml}\n  \
+         server: {listen_uri: '127.0.0.1:0', profiles_path: profiles.yaml}\n",
+    );
+    sandbox.write(
+        "profiles.yaml",
+        "name: ban_for_long\nfilters: [Alert.Remediation == true]\n\
+         decisions: [{type: ban, duration: 200000h}]\n",
+    );
+    fs::create_dir_all(sandbox.path("data")).expect("a directory");
+    sandbox
+}
+
+fn why(sandbox: &Sandbox, address: &str) -> Ran {
+    sandbox.run(&["why", address, "-c", "config.yaml", "-o", "json"])
+}
+
+#[test]
+fn alerts_of_a_log_read_once_become_decisions() {
+    let sandbox = with_api();
+    // What was a comma is a dot once it was transformed.
+    sandbox.write("a.log", &fails(0, "192,0,2,7", 3));
+    let url = format!("file://{}", sandbox.path("a.log").display());
+    let transform = "replace(evt.Line.Raw, ',', '.')";
+    let args = ["-c", "config.yaml", "-dsn", &url, "-type", "demo", "-transform", transform];
+    let ran = run(&sandbox, &args);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let found = why(&sandbox, "192.0.2.7").json();
+    assert_eq!(found["verdict"], "blocked", "{found}");
+    assert_eq!(found["decisions"][0]["profile"], "ban_for_long");
+    assert_eq!(found["alerts"][0]["scenario"], "test/three-fails");
+    let human = sandbox.run(&["why", "192.0.2.7", "-c", "config.yaml"]).out;
+    assert!(human.contains("profile ban_for_long"), "{human}");
+    let log = fs::read_to_string(sandbox.path("logs/crowdsec.log")).expect("a log");
+    for words in ["Adding file ", " at once", "Acquisition is finished, shutting down"] {
+        assert!(log.contains(words), "{words}\n{log}");
+    }
+    let broken = ["-c", "config.yaml", "-dsn", &url, "-type", "demo", "-transform", "evt."];
+    assert_eq!(run(&sandbox, &broken).code, Some(1));
+}
+
+#[test]
+fn without_an_api_of_its_own_alerts_go_to_the_one_that_runs() {
+    /// Killed should the test fail.
+    struct Killed(Option<Up>);
+
+    impl Drop for Killed {
+        fn drop(&mut self) {
+            if let Some(up) = self.0.take() {
+                up.kill();
+            }
+        }
+    }
+
+    let sandbox = with_api();
+    let mut server = Killed(Some(Up::start(sandbox.command(&["serve", "-c", "config.yaml"]))));
+    let log = || fs::read_to_string(sandbox.path("logs/crowdsec.log")).unwrap_or_default();
+    let address = wait_for("the address", || {
+        let log = log();
+        let line = log.lines().find(|line| line.contains("Local API listening on"))?;
+        line.rsplit(' ').next().map(str::to_owned)
+    });
+    let url = format!("http://{address}");
+    let ran = sandbox.run(&["machines", "add", "m1", "-a", "-u", &url, "-c", "config.yaml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    sandbox.write("a.log", &fails(0, "192.0.2.8", 3));
+    let dsn = format!("file://{}", sandbox.path("a.log").display());
+    let ran = run(&sandbox, &["-c", "config.yaml", "-dsn", &dsn, "-type", "demo", "-no-api"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let found = why(&sandbox, "192.0.2.8").json();
+    assert_eq!(found["verdict"], "blocked", "{found}");
+    assert_eq!(found["decisions"][0]["machine"], "m1");
+    server.0.take().expect("it runs").stop();
+    // Requests are logged apart from the rest.
+    let access = fs::read_to_string(sandbox.path("logs/crowdsec_api.log")).expect("a log");
+    assert!(access.contains("POST /v1/alerts"), "{access}");
+    assert!(!log().contains("POST /v1/alerts"), "{}", log());
+    // Nobody is there any more.
+    let ran = run(&sandbox, &["-c", "config.yaml", "-dsn", "file:///nowhere", "-type", "demo"]);
+    assert!(ran.err.contains("no file matches"), "{}", ran.err);
+}
+
+#[test]
+fn mistakes_are_told_on_standard_error_and_in_the_log() {
+    let sandbox = with_api();
+    sandbox.write("profiles.yaml", "name: x\nfiltres: []\n");
+    let ran = run(&sandbox, &["-c", "config.yaml", "-no-cs"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("the profiles have mistakes"), "{}", ran.err);
+    let log = fs::read_to_string(sandbox.path("logs/crowdsec.log")).expect("a log");
+    assert!(log.contains("the profiles have mistakes"), "{log}");
 }

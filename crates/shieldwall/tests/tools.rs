@@ -176,6 +176,9 @@ fn settings_are_shown() {
     assert_eq!(key("Config.API.Server.Enable"), "&true\n");
     assert_eq!(key("Config.Crowdsec"), "nil\n");
     assert_eq!(key("Config.Common.LogLevel"), "5\n");
+    assert_eq!(key("Config.DbConfig.Type"), "sqlite\n");
+    assert_eq!(key("Config.API.Server.AutoRegister"), "nil\n");
+    assert_eq!(key("Config.API.Server.TrustedIPs"), "[]\n");
     let yaml = works(&sandbox, "config show-yaml").out;
     assert!(yaml.contains("\n    server:\n        listen_uri: \"127.0.0.1:18080\"\n"), "{yaml}");
     let json = works(&sandbox, "config show -o json").json();
@@ -208,4 +211,153 @@ fn wrong_command_lines_are_answered_as_scripts_expect() {
     let bare = Ran::new(sandbox.command_as(&sandbox.path("cscli"), &[]).output().expect("it runs"));
     assert_eq!(bare.code, Some(0));
     assert!(bare.out.contains("Usage: cscli"), "{}", bare.out);
+}
+
+#[test]
+fn what_a_machine_reported_is_shown() {
+    let sandbox = sandbox();
+    works(&sandbox, "machines add one --auto");
+    let found = works(&sandbox, "machines inspect one -o json").json();
+    assert_eq!(found["machineId"], "one");
+    assert_eq!(found["metrics"], serde_json::json!({"acquisition": [], "parsers": []}));
+    assert_eq!(works(&sandbox, "machines inspect one --hub -o json").out, "{}\n");
+    assert!(works(&sandbox, "machines inspect one -H").out.contains("no hub items"));
+}
+
+#[test]
+fn shells_are_told_what_could_come_next() {
+    let sandbox = sandbox();
+    works(&sandbox, "bouncers add wall");
+    works(&sandbox, "bouncers add gate");
+    let words = |args: &[&str]| {
+        Ran::new(sandbox.command_as(&sandbox.path("cscli"), args).output().expect("it runs")).out
+    };
+    assert_eq!(
+        words(&["__complete", "-c", "config.yaml", "bouncers", "delete", "w"]),
+        "wall\n:4\n"
+    );
+    assert_eq!(words(&["__complete", "mach"]), "machines\n:4\n");
+    for shell in ["bash", "fish", "zsh", "powershell"] {
+        let script = words(&["completion", shell]);
+        assert!(script.contains(&format!("# {shell} completion for cscli")), "{shell}: {script}");
+    }
+    // The script is tried where there is such a shell.
+    let script = sandbox.write("complete.bash", &words(&["completion", "bash"]));
+    let program = sandbox.path("cscli");
+    let ask = format!(
+        ". {}; COMP_WORDS=({} -c config.yaml bouncers inspect g); COMP_CWORD=5; _cscli_complete; \
+         echo \"${{COMPREPLY[@]}}\"",
+        script.display(),
+        program.display()
+    );
+    let mut bash = std::process::Command::new("bash");
+    match bash.args(["-c", &ask]).current_dir(sandbox.path("")).output() {
+        Ok(ran) => assert_eq!(Ran::new(ran).out, "gate\n"),
+        Err(error) => eprintln!("SKIPPED: the script for bash is not tried: {error}"),
+    }
+}
+
+#[test]
+fn what_was_removed_says_so() {
+    let sandbox = sandbox();
+    for (args, message) in [
+        (
+            "dashboard setup --listen x",
+            "Error: cscli dashboard: command 'dashboard' has been removed",
+        ),
+        ("config backup /x", "Error: cscli config backup: 'cscli config backup' has been removed"),
+        ("lapi context delete x", "Error: cscli lapi context delete: log processor is disabled"),
+    ] {
+        let ran = cscli(&sandbox, args);
+        assert_eq!(ran.code, Some(1), "{args}");
+        assert!(ran.err.starts_with(message), "{args}: {}", ran.err);
+    }
+    let version = works(&sandbox, "version").out;
+    for name in ["version:", "Codename:", "BuildDate:", "GoVersion:", "Platform:", "libre2:"] {
+        assert!(version.lines().any(|line| line.starts_with(name)), "{name}: {version}");
+    }
+}
+
+#[test]
+fn every_command_has_a_page() {
+    let sandbox = sandbox();
+    fails(
+        &sandbox,
+        "doc --target nowhere",
+        "Error: cscli doc: failed to generate cscli documentation: no directory nowhere",
+    );
+    fs::create_dir_all(sandbox.path("doc")).expect("a directory");
+    assert_eq!(works(&sandbox, "doc").out, "Documentation generated in ./doc\n");
+    let page = fs::read_to_string(sandbox.path("doc/cscli_machines_add.md")).expect("a page");
+    assert!(page.starts_with("# cscli machines add\n") && page.contains("--auto"), "{page}");
+}
+
+#[test]
+fn color_is_as_the_command_line_says() {
+    let sandbox = sandbox();
+    let red = |args: &str| cscli(&sandbox, args).err.contains("\u{1b}[31m");
+    assert!(red("--color yes bouncers delete nobody"));
+    assert!(!red("bouncers delete nobody") && !red("--color no bouncers delete nobody"));
+    let ran = cscli(&sandbox, "--color purple bouncers list");
+    assert!(ran.err.contains("invalid argument \"purple\" for \"--color\" flag"), "{}", ran.err);
+    sandbox.write("config.yaml.local", "cscli: {color: yes}\n");
+    assert!(red("bouncers delete nobody") && !red("--color no bouncers delete nobody"));
+}
+
+#[test]
+fn feature_flags_come_from_the_file_and_the_environment() {
+    let sandbox = sandbox();
+    assert!(!works(&sandbox, "config feature-flags").out.contains('✓'));
+    sandbox.write("feature.yaml", "- re2_grok_support\n");
+    let out = works(&sandbox, "config feature-flags --retired").out;
+    assert!(out.contains("✓ re2_grok_support:") && out.contains("✗ papi_client:"), "{out}");
+    let words = ["-c", "config.yaml", "config", "feature-flags"];
+    let mut command = sandbox.command_as(&sandbox.path("cscli"), &words);
+    command.env("CROWDSEC_FEATURE_PPROF_BLOCK_PROFILE", "true");
+    let out = Ran::new(command.output().expect("it runs")).out;
+    assert!(out.contains("✓ pprof_block_profile:"), "{out}");
+}
+
+#[test]
+fn alerts_tell_what_the_context_says() {
+    let sandbox = sandbox();
+    sandbox.write("config.yaml.local", "crowdsec_service: {enable: true}\n");
+    assert_eq!(works(&sandbox, "lapi context status").out, "No context found on this agent.\n");
+    works(&sandbox, "lapi context add --key user --value evt.Meta.target_user");
+    works(&sandbox, "lapi context add --value evt.Meta.source_ip --value evt.Meta.log_type");
+    let again = works(&sandbox, "lapi context add --key user --value evt.Meta.target_user");
+    assert!(again.err.contains("already") && !again.err.contains("reload"), "{}", again.err);
+    let ran = cscli(&sandbox, "lapi context add --key x --value evt.");
+    assert!(ran.code == Some(1) && ran.err.contains("the expression 'evt.'"), "{}", ran.err);
+    let status = works(&sandbox, "lapi context status").out;
+    assert_eq!(
+        status,
+        "log_type:\n    - evt.Meta.log_type\nsource_ip:\n    - evt.Meta.source_ip\n\
+         user:\n    - evt.Meta.target_user\n"
+    );
+    let detected = works(&sandbox, "lapi context detect test/demo").out;
+    for field in ["evt.Parsed.what", "evt.Meta.source_ip", "evt.StrTime"] {
+        assert!(detected.contains(field), "{field}: {detected}");
+    }
+    assert!(works(&sandbox, "lapi context detect --all").out.contains("test/dates:"));
+    fails(
+        &sandbox,
+        "lapi context detect nothing",
+        "Error: cscli lapi context detect: parser 'nothing' is not installed",
+    );
+}
+
+#[test]
+fn lines_are_explained_with_the_rules_of_the_settings() {
+    let sandbox = sandbox();
+    let line = "2024-03-01T10:00:00Z fail from 192.0.2.7";
+    let words = ["-c", "config.yaml", "explain", "--log", line, "--type", "demo", "--no-clean"];
+    let ran = sandbox.command_as(&sandbox.path("cscli"), &words).output().expect("it runs");
+    let ran = Ran::new(ran);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("test/demo") && ran.out.contains("test/three-fails"), "{}", ran.out);
+    fs::remove_dir_all(sandbox.path("etc/parsers")).expect("removed");
+    let ran = sandbox.command_as(&sandbox.path("cscli"), &words).output().expect("it runs");
+    let ran = Ran::new(ran);
+    assert!(ran.code == Some(1) && ran.err.contains("no parser found"), "{}", ran.err);
 }

@@ -36,6 +36,7 @@ async fn decide_many(sandbox: &Sandbox, n_decisions: u32) {
         kind: "capi".to_owned(),
         alert: noun,
         decisions: decisions.collect(),
+        profile: None,
     };
     sandbox.service.store().record(vec![alert], sandbox.service.now()).await.unwrap();
 }

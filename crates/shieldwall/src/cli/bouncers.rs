@@ -1,12 +1,14 @@
 //! `bouncers`: the enforcers that may read decisions, straight from the database.
 
 use super::{
+    listed::{self, Listed},
     machines::{flags, os},
-    table::{facts, table},
+    table::facts,
     tool::{Form, Tool, ToolArgs, ago, date},
 };
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
+use model::Timestamp;
 use serde::Serialize;
 use std::{process::ExitCode, time::Duration};
 use store::{Bouncer, BouncerAuth, NewBouncer};
@@ -73,7 +75,7 @@ pub(super) fn run(command: &BouncersCommand, args: &ToolArgs) -> Result<ExitCode
 
 /// A bouncer as scripts know it: nearly nothing is left out.
 #[derive(Serialize)]
-struct Wire {
+pub(super) struct Wire {
     created_at: String,
     updated_at: String,
     name: String,
@@ -117,58 +119,60 @@ const fn auth_type(auth: BouncerAuth) -> &'static str {
     }
 }
 
+impl Listed for Bouncer {
+    type Wire = Wire;
+
+    const MANY: &'static str = "bouncers";
+
+    const RAW: &'static [&'static str] =
+        &["name", "ip", "revoked", "last_pull", "type", "version", "auth_type"];
+
+    const TABLE: &'static [&'static str] =
+        &["Name", "IP Address", "Valid", "Last API pull", "Type", "Version", "Auth Type"];
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn heard(&self) -> Timestamp {
+        self.last_pull.unwrap_or(self.created_at)
+    }
+
+    fn wire(&self) -> Wire {
+        Wire::new(self)
+    }
+
+    fn raw(&self) -> Vec<String> {
+        let wire = Wire::new(self);
+        vec![
+            wire.name,
+            wire.ip_address,
+            // COMPAT(crowdsec): so it is, below this name.
+            if wire.revoked { "pending" } else { "validated" }.to_owned(),
+            wire.last_pull.unwrap_or_default(),
+            wire.kind,
+            wire.version,
+            wire.auth_type.to_owned(),
+        ]
+    }
+
+    fn row(&self, now: Timestamp) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.ip.clone(),
+            if self.revoked { "revoked" } else { "yes" }.to_owned(),
+            self.last_pull.map_or_else(|| "never".to_owned(), |at| ago(at, now)),
+            self.kind.clone(),
+            self.version.clone(),
+            auth_type(self.auth).to_owned(),
+        ]
+    }
+}
+
 fn list(tool: &Tool) -> Result<()> {
     let store = tool.store()?;
     let bouncers = tool.wait(store.bouncers())?.context("unable to list bouncers")?;
-    show(&bouncers, tool)
-}
-
-fn show(bouncers: &[Bouncer], tool: &Tool) -> Result<()> {
-    match tool.form {
-        Form::Json => tool.json(&bouncers.iter().map(Wire::new).collect::<Vec<_>>()),
-        Form::Raw => {
-            let rows: Vec<Vec<String>> = bouncers
-                .iter()
-                .map(|bouncer| {
-                    let wire = Wire::new(bouncer);
-                    vec![
-                        wire.name,
-                        wire.ip_address,
-                        if wire.revoked { "pending" } else { "validated" }.to_owned(),
-                        wire.last_pull.unwrap_or_default(),
-                        wire.kind,
-                        wire.version,
-                        wire.auth_type.to_owned(),
-                    ]
-                })
-                .collect();
-            let header = ["name", "ip", "revoked", "last_pull", "type", "version", "auth_type"];
-            tool.raw(&header, &rows)
-        }
-        Form::Human => {
-            if bouncers.is_empty() {
-                return tool.line("No bouncers.");
-            }
-            let now = tool.now();
-            let header =
-                ["Name", "IP Address", "Valid", "Last API pull", "Type", "Version", "Auth Type"];
-            let rows: Vec<Vec<String>> = bouncers
-                .iter()
-                .map(|bouncer| {
-                    vec![
-                        bouncer.name.clone(),
-                        bouncer.ip.clone(),
-                        if bouncer.revoked { "revoked" } else { "yes" }.to_owned(),
-                        bouncer.last_pull.map_or_else(|| "never".to_owned(), |at| ago(at, now)),
-                        bouncer.kind.clone(),
-                        bouncer.version.clone(),
-                        auth_type(bouncer.auth).to_owned(),
-                    ]
-                })
-                .collect();
-            tool.line(&table(&header, &rows))
-        }
-    }
+    listed::show(&bouncers, tool)
 }
 
 fn add(name: &str, key: Option<&str>, tool: &Tool) -> Result<()> {
@@ -243,22 +247,10 @@ fn prune(duration: Duration, force: bool, tool: &Tool) -> Result<()> {
     let store = tool.store()?;
     let mut bouncers = tool.wait(store.bouncers())?.context("unable to list bouncers")?;
     let now = tool.now();
-    let longest = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
-    bouncers.retain(|bouncer| {
-        now.nanos_since(bouncer.last_pull.unwrap_or(bouncer.created_at)) > longest
-    });
-    if bouncers.is_empty() {
-        return tool.line("No bouncers to prune.");
-    }
-    show(&bouncers, tool)?;
-    let question = "You are about to delete the bouncers above for good. Continue?";
-    if !force && !tool.confirm(question)? {
-        return tool.line("User aborted prune. No changes were made.");
-    }
-    let names = bouncers.into_iter().map(|bouncer| bouncer.name).collect();
-    let deleted = tool.wait(store.delete_bouncers(names))?.context("unable to prune bouncers")?;
-    tool.tell(&format!("successfully deleted {deleted} bouncers"));
-    Ok(())
+    bouncers.retain(|bouncer| bouncer.is_silent(duration, now));
+    listed::prune(&bouncers, force, tool, |names| {
+        tool.wait(store.delete_bouncers(names))?.context("unable to prune bouncers")
+    })
 }
 
 fn inspect(name: &str, tool: &Tool) -> Result<()> {

@@ -11,7 +11,7 @@ use super::{
     tool::{Form, Tool, ToolArgs},
 };
 use crate::config::{self, Settings};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::{
@@ -44,9 +44,34 @@ pub(super) enum ConfigCommand {
         #[arg(long)]
         retired: bool,
     },
+    /// Was removed.
+    #[command(hide = true)]
+    Backup {
+        /// What nobody reads any more.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
+    /// Was removed.
+    #[command(hide = true)]
+    Restore {
+        /// What nobody reads any more.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
 }
 
 pub(super) fn run(command: &ConfigCommand, args: &ToolArgs) -> Result<ExitCode> {
+    let removed = match command {
+        ConfigCommand::Backup { .. } => Some("backup"),
+        ConfigCommand::Restore { .. } => Some("restore"),
+        _ => None,
+    };
+    if let Some(name) = removed {
+        bail!(
+            "'cscli config {name}' has been removed; the settings are plain files, which can be \
+             copied as they are"
+        );
+    }
     let tool = Tool::open(args)?;
     match command {
         ConfigCommand::Show { key: Some(key) } => {
@@ -59,6 +84,8 @@ pub(super) fn run(command: &ConfigCommand, args: &ToolArgs) -> Result<ExitCode> 
             tool.line(text.trim_end())?;
         }
         ConfigCommand::FeatureFlags { retired } => feature_flags(*retired, &tool)?,
+        // Answered above.
+        ConfigCommand::Backup { .. } | ConfigCommand::Restore { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -171,23 +198,29 @@ fn wire(settings: &Settings) -> Value {
     })
 }
 
-/// Optional behavior of the incumbent: here all of it is always as it should be.
+/// Optional behavior of the incumbent. Here all of it is as it should be, whatever the flags say.
 const FLAGS: &[(&str, &str)] = &[
     ("disable_http_retry_backoff", "requests are repeated at once when they failed"),
-    ("pprof_block_profile", "profiles of waiting threads are collected"),
+    ("re2_grok_support", "groks are matched by RE2"),
+    ("re2_disable_grok_support", "groks are not matched by RE2"),
     ("re2_regexp_in_file_support", "files of patterns are matched by RE2"),
+    ("pprof_block_profile", "profiles of waiting threads are collected"),
 ];
 
 const RETIRED: &[(&str, &str)] = &[
     ("chunked_decisions_stream", "the stream of decisions is sent in pieces"),
     ("papi_client", "orders of the console are obeyed"),
-    ("re2_grok_support", "groks are matched by RE2"),
 ];
 
 fn feature_flags(retired: bool, tool: &Tool) -> Result<()> {
+    let dir = tool.config.as_deref().and_then(Path::parent);
+    let dir = dir.unwrap_or(&tool.settings.places.config_dir);
+    let names: Vec<&str> = FLAGS.iter().chain(RETIRED).map(|(name, _)| *name).collect();
+    let enabled = config::enabled_features(dir, &names);
     let retired = if retired { RETIRED } else { &[] };
     for (name, what) in FLAGS.iter().chain(retired) {
-        tool.line(&format!("✗ {name}: {what}"))?;
+        let mark = if enabled.contains(name) { '✓' } else { '✗' };
+        tool.line(&format!("{mark} {name}: {what}"))?;
     }
     Ok(())
 }

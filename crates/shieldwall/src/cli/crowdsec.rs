@@ -1,8 +1,8 @@
 //! What the program does when it is called `crowdsec`: the incumbent's daemon.
 //!
 //! COMPAT(crowdsec): its flags are those of Go programs: one dash or two, values behind a blank or
-//! an equals sign, no positional arguments. One-shot runs (`-dsn`) print their alerts instead of
-//! sending them to a local API.
+//! an equals sign, no positional arguments. A flag that does not exist ends with 2, flags that do
+//! not go together with 1.
 
 use super::{
     Output, WRONG_INPUT, check,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::{self, Settings},
+    config::{self, Log, Settings},
     log,
     profiles::Decider,
     rules::{Keep, RuleArgs},
@@ -31,6 +31,7 @@ use std::{
     process::ExitCode,
     sync::Arc,
 };
+use tracing::info;
 
 /// Where the incumbent's settings are.
 const CONFIG: &str = "/etc/crowdsec/config.yaml";
@@ -43,12 +44,13 @@ Shieldwall under the name of crowdsec: the same rules and settings, detection an
   -c FILE            settings (default: /etc/crowdsec/config.yaml)
   -dsn URL           read this once and stop: file:///var/log/auth.log, file:///var/log/nginx/*.gz
   -type TYPE         what the lines are; needed with -dsn
+  -transform EXPR    what each line of -dsn becomes before anybody reads it
   -label K:V[,K:V]   more labels for the lines of -dsn
   -t                 check settings and rules, then stop
   -version           print the version
   -trace -debug -info -warning -error -fatal
                      least severe messages to log
-  -no-api            no local API: alerts go to the one whose credentials the settings name
+  -no-api            no local API here: alerts go to the one whose credentials the settings name
   -no-cs             no detection: the local API alone
   -no-capi -order-event
                      accepted; there is no central API here, and events are always in order
@@ -61,6 +63,7 @@ struct Flags {
     dsn: Option<String>,
     kind: Option<String>,
     labels: BTreeMap<String, String>,
+    transform: Option<String>,
     level: Option<&'static str>,
     test: bool,
     version: bool,
@@ -87,7 +90,7 @@ pub(super) fn run(args: &[OsString]) -> Result<ExitCode> {
         version::print("crowdsec (shieldwall)")?;
         return Ok(ExitCode::SUCCESS);
     }
-    ensure!(!(flags.no_api && flags.no_cs), "you must run at least the API Server or crowdsec");
+    flags.check()?;
     if flags.test {
         return test(&flags);
     }
@@ -125,7 +128,7 @@ impl Flags {
         while let Some(arg) = args.next() {
             let text = arg.to_str().with_context(|| format!("{arg:?} is not text"))?;
             let Some(flag) = text.strip_prefix("--").or_else(|| text.strip_prefix('-')) else {
-                bail!("{text:?} is not a flag, and there are no other arguments");
+                bail!("argument provided but not defined: {text}");
             };
             let (name, inline) = match flag.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
@@ -135,7 +138,8 @@ impl Flags {
                 if let Some(value) = inline {
                     return Ok(value.to_owned());
                 }
-                let next = args.next().with_context(|| format!("-{name} needs a value"))?;
+                let next =
+                    args.next().with_context(|| format!("flag needs an argument: -{name}"))?;
                 Ok(next.to_str().with_context(|| format!("{next:?} is not text"))?.to_owned())
             };
             match name {
@@ -146,7 +150,7 @@ impl Flags {
                     let labels = super::labels(&value()?).map_err(|error| anyhow!(error))?;
                     flags.labels.extend(labels);
                 }
-                "transform" => bail!("-transform is not supported yet"),
+                "transform" => flags.transform = Some(value()?),
                 "dump-data" => bail!(
                     "-dump-data is not supported; `shieldwall explain` shows what became of lines, \
                      `shieldwall replay -o json` the alerts"
@@ -162,15 +166,19 @@ impl Flags {
                 }
             }
         }
-        ensure!(
-            flags.dsn.is_some() || flags.kind.is_none() && flags.labels.is_empty(),
-            "-type and -label need -dsn"
-        );
-        ensure!(
-            flags.dsn.is_none() || flags.kind.is_some(),
-            "-dsn needs -type: what its lines are, syslog for example"
-        );
         Ok(flags)
+    }
+
+    /// Whether the flags go together.
+    fn check(&self) -> Result<()> {
+        ensure!(self.dsn.is_none() || self.kind.is_some(), "-dsn requires a -type argument");
+        if self.dsn.is_none() {
+            ensure!(self.transform.is_none(), "-transform requires a -dsn argument");
+            ensure!(self.kind.is_none(), "-type requires a -dsn argument");
+            ensure!(self.labels.is_empty(), "-label requires a -dsn argument");
+        }
+        ensure!(!(self.no_api && self.no_cs), "you must run at least the API Server or crowdsec");
+        Ok(())
     }
 
     fn switch(&mut self, name: &str, on: bool) -> Result<()> {
@@ -187,7 +195,7 @@ impl Flags {
             _ => match level {
                 Some(level) if on => self.level = Some(level),
                 Some(_) => {}
-                None => bail!("there is no flag -{name}"),
+                None => bail!("flag provided but not defined: -{name}"),
             },
         }
         Ok(())
@@ -218,20 +226,29 @@ fn test(flags: &Flags) -> Result<ExitCode> {
     if let Some(server) = &settings.server {
         Decider::load(server, Arc::new(NoOutside))?;
     }
+    if mistakes.n_errors == 0 {
+        log::start(flags.level.unwrap_or("info"), settings.log_json, &Log::default())?;
+        info!("Configuration test done");
+    }
     Ok(if mistakes.n_errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// `-dsn`: reads something once.
+/// `-dsn`: reads something once. The alerts go where those of the daemon go.
 fn one_shot(dsn: &str, flags: &Flags) -> Result<ExitCode> {
     let paths = files_of(dsn)?;
+    let transform = flags.transform.as_deref().map(config::transform).transpose()?;
     let settings = settings(flags)?;
-    log::start(flags.level.unwrap_or("warning"), settings.log_json);
+    let level = flags.level.unwrap_or(&settings.log_level);
+    log::start(level, settings.log_json, &settings.log)?;
     let rules = RuleArgs::default().load_settings(&settings)?.compile_and_tell(Keep::Read);
     let mut labels = flags.labels.clone();
     labels.insert("type".to_owned(), flags.kind.clone().unwrap_or_default());
     let origins = paths
         .into_iter()
         .map(|path| {
+            // COMPAT(crowdsec): scripts wait for these words.
+            info!("Adding file {} to filelist", path.display());
+            info!("reading {} at once", path.display());
             let source = LineSource {
                 module: "file".to_owned(),
                 src: path.to_string_lossy().into_owned(),
@@ -247,8 +264,18 @@ fn one_shot(dsn: &str, flags: &Flags) -> Result<ExitCode> {
         now: SystemClock::wall(),
         limit: None,
         max_buckets: None,
+        transform,
     };
-    job.run(origins, &rules, settings.dns)
+    let watch = WatchArgs { config: Some(flags.config()), ..WatchArgs::default() };
+    let daemon = Daemon {
+        watch: &watch,
+        role: if flags.no_api { Role::Watch } else { Role::Both },
+        listen: None,
+        database: None,
+        credentials: &[],
+        show: Show::Logged,
+    };
+    daemon.once(&settings, &rules, |sink| job.run(origins, &rules, settings.dns, Some(sink)))
 }
 
 /// The files a DSN names, in the order of its pattern.
@@ -341,17 +368,21 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for args in [
-            &["x"][..],
-            &["-c"],
-            &["-nope"],
-            &["-dsn", "file:///x"],
-            &["-type", "syslog"],
-            &["-t=maybe"],
-            &["-dump-data", "d"],
-        ] {
+        for args in [&["x"][..], &["-c"], &["-nope"], &["-t=maybe"], &["-dump-data", "d"]] {
             assert!(read(args).is_err(), "{args:?}");
         }
+        for (args, expect) in [
+            (&["-dsn", "file:///x"][..], "-dsn requires a -type argument"),
+            (&["-type", "syslog"], "-type requires a -dsn argument"),
+            (&["-transform", "x"], "-transform requires a -dsn argument"),
+            (&["-no-api", "-no-cs"], "you must run at least the API Server or crowdsec"),
+        ] {
+            assert_eq!(read(args).unwrap().check().unwrap_err().to_string(), expect);
+        }
+        let unknown = read(&["-foobar"]).unwrap_err().to_string();
+        assert_eq!(unknown, "flag provided but not defined: -foobar");
+        let stray = read(&["trololo"]).unwrap_err().to_string();
+        assert_eq!(stray, "argument provided but not defined: trololo");
     }
 
     #[test]

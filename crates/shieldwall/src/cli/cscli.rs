@@ -5,12 +5,13 @@
 //! themselves are ours: a new one needs a line in [`Command`] and one in [`dispatch`].
 
 use super::{
-    alerts, allowlists, bouncers, config, decisions, lapi, machines, metrics, simulation, support,
+    alerts, allowlists, bouncers, complete, completion, config, decisions, doc, explain, lapi,
+    machines, metrics, simulation, support,
     tool::{Form, ToolArgs},
     version, why,
 };
 use crate::terminal;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{
     ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -34,9 +35,9 @@ use std::{
 struct Cscli {
     #[command(flatten)]
     tool: ToolArgs,
-    /// Whether output has color: yes, no or auto.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    color: String,
+    /// When output has color.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    color: terminal::Color,
     /// Logs everything that helps to find mistakes.
     #[arg(long, global = true)]
     debug: bool,
@@ -92,6 +93,21 @@ enum Command {
     /// Shows the settings in force.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Shows what the rules make of lines.
+    Explain(Box<explain::CscliExplain>),
+    /// Prints a completion script for a shell.
+    Completion(completion::CompletionArgs),
+    #[command(name = "__complete")]
+    Complete(complete::CompleteArgs),
+    /// Writes a page of Markdown for each command.
+    Doc(doc::DocArgs),
+    /// Was removed.
+    #[command(hide = true)]
+    Dashboard {
+        /// What nobody reads any more.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
     /// Prints the version of this program.
     Version,
 }
@@ -111,6 +127,7 @@ pub(super) fn run(args: &[OsString]) -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return refuse(&error, args),
     };
+    terminal::set_color(cscli.color);
     let mut tool = cscli.tool;
     // Messages for people are of the level `info`.
     tool.quiet = cscli.error || cscli.warning;
@@ -139,6 +156,14 @@ fn dispatch(command: &Command, tool: &ToolArgs) -> Result<ExitCode> {
         Command::Bouncers(command) => bouncers::run(command, tool),
         Command::Lapi(command) => lapi::run(command, tool),
         Command::Config(command) => config::run(command, tool),
+        Command::Explain(args) => explain::run_cscli(args, tool),
+        Command::Completion(args) => completion::run(args, "cscli", Cscli::command()),
+        Command::Complete(args) => complete::run(args, Cscli::command()),
+        Command::Doc(args) => doc::run(args, Cscli::command()),
+        Command::Dashboard { .. } => bail!(
+            "command 'dashboard' has been removed, please read \
+             https://docs.crowdsec.net/blog/cscli_dashboard_deprecation/"
+        ),
         Command::Version => {
             version::print_for_tools()?;
             Ok(ExitCode::SUCCESS)

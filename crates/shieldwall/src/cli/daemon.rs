@@ -6,6 +6,7 @@
 
 use super::{
     Output,
+    once::Direct,
     up::{self, WatchArgs},
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     outside::World,
     profiles::Decider,
     report,
-    rules::Keep,
+    rules::{Keep, Rules},
     run::{
         Flushed, Sink,
         agent::{self, Agent, Running},
@@ -81,8 +82,19 @@ impl Daemon<'_> {
     /// Runs until a signal says so, or there is nothing left to read.
     pub(super) fn run(&self) -> Result<ExitCode> {
         let settings = up::settings(self.watch)?;
-        up::start_log(self.watch, settings.as_ref());
+        up::start_log(self.watch, settings.as_ref())?;
         let settings = settings.as_ref();
+        let outcome = self.run_with(settings);
+        // Whoever reads the files is told too; our caller tells standard error.
+        if let (Err(error), Some(config::Media::Files(_))) =
+            (&outcome, settings.map(|it| &it.log.media))
+        {
+            error!("{error:#}");
+        }
+        outcome
+    }
+
+    fn run_with(&self, settings: Option<&Settings>) -> Result<ExitCode> {
         let server = self.server(settings);
         let detects = self.role != Role::Server && settings.is_none_or(|it| it.engine_enabled);
         if self.role == Role::Agent && !detects {
@@ -148,13 +160,63 @@ impl Daemon<'_> {
                 usual.context("no place for the database; name one with --database FILE")
             })?,
         };
+        // Tools without settings know a database by its file.
+        let beside = match &location {
+            Location::File(path) => Some(path.clone()),
+            Location::Server(..) => None,
+        };
         let plan = serve::Plan {
             server,
             database: location,
             retention: database.retention,
             decide: Arc::new(decider),
         };
-        Api::start(plan, runtime)
+        let (socket, is_tls) = (plan.server.listen_socket.clone(), plan.server.tls.is_some());
+        let api = Api::start(plan, runtime)?;
+        // For tools without settings. With TLS they need settings, to know whom to trust.
+        let address = api.address().filter(|_| !is_tls).map(own_url);
+        let address = address.or_else(|| Some(socket?.display().to_string()));
+        if let (Some(address), Some(beside)) = (address, beside)
+            && let Err(error) = config::write_own_address(&beside, &address)
+        {
+            warn!(%error, "tools without settings will not find this local API");
+        }
+        Ok(api)
+    }
+
+    /// Reads something once, with the local API beside it if there is one to run: `read` hands over
+    /// alerts, and everybody who is to have them has them when this returns.
+    pub(super) fn once(
+        &self,
+        settings: &Settings,
+        rules: &Rules,
+        read: impl FnOnce(&mut dyn Sink) -> Result<ExitCode>,
+    ) -> Result<ExitCode> {
+        let runtime = serve::runtime()?;
+        let server = self.server(Some(settings));
+        let own = server.clone();
+        let outside: Arc<dyn Outside> = Arc::new(World::for_rules(rules, settings.dns));
+        let api = server
+            .map(|server| self.start_api(Some(settings), server, outside, runtime.handle()))
+            .transpose()
+            .context("another one may run: -no-api sends alerts to that")?;
+        let outcome = self
+            .parents(Some(settings), api.as_ref(), own.as_ref(), &rules.program, runtime.handle())
+            .and_then(|parents| {
+                if parents.is_empty() {
+                    warn!("there are no credentials of a local API: alerts are only shown");
+                }
+                let mut courier = Direct::new(&parents);
+                let code = read(&mut courier)?;
+                courier.finish()?;
+                Ok(code)
+            });
+        info!("Acquisition is finished, shutting down");
+        if let Some(api) = api {
+            api.stop(runtime.handle());
+        }
+        runtime.shutdown_timeout(FAREWELL);
+        outcome
     }
 
     /// The local API alone.
@@ -344,6 +406,17 @@ impl Daemon<'_> {
     }
 }
 
+/// The address at which this host reaches what listens on another one.
+fn own_url(listening: std::net::SocketAddr) -> String {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}/", std::net::SocketAddr::new(ip, listening.port()))
+}
+
 /// Whether an address is where a server of ours listens.
 fn is_own(url: &str, own: &Server) -> bool {
     if url.starts_with('/') {
@@ -396,14 +469,15 @@ impl Sink for Courier<'_> {
     }
 }
 
-fn random_uuid() -> io::Result<Uuid> {
+/// An identifier for what has none that lasts.
+pub(super) fn random_uuid() -> io::Result<Uuid> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(Uuid::from_random(u128::from_le_bytes(bits)))
 }
 
 /// An alert as the outbox keeps it, with an identifier of its own.
-fn wire(alert: &Alert, uuid: Uuid) -> io::Result<String> {
+pub(super) fn wire(alert: &Alert, uuid: Uuid) -> io::Result<String> {
     let mut wire = api::Alert::from_model(alert);
     wire.uuid = Some(uuid.to_string());
     wire.kind = Some("crowdsec".to_owned());
@@ -425,6 +499,16 @@ fn print(alert: &Alert, output: Output, color: bool) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_listens_everywhere_is_reached_on_loopback() {
+        let check = |listening: &str, expect: &str| {
+            assert_eq!(own_url(listening.parse().unwrap()), expect);
+        };
+        check("0.0.0.0:8080", "http://127.0.0.1:8080/");
+        check("[::]:9", "http://[::1]:9/");
+        check("192.0.2.1:8081", "http://192.0.2.1:8081/");
+    }
 
     #[test]
     fn our_own_address_is_recognized() {

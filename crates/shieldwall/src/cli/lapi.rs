@@ -1,4 +1,8 @@
 //! `lapi`: this machine and its local API.
+//!
+//! Reading order: the arguments, [`run`], then `context` (what alerts tell).
+
+mod context;
 
 use super::{
     machines::generated_name,
@@ -38,6 +42,9 @@ pub(super) enum LapiCommand {
     },
     /// Checks that the local API lets this machine in.
     Status,
+    /// Manages what alerts tell besides their events.
+    #[command(subcommand)]
+    Context(context::ContextCommand),
 }
 
 pub(super) fn run(command: &LapiCommand, args: &ToolArgs) -> Result<ExitCode> {
@@ -48,6 +55,7 @@ pub(super) fn run(command: &LapiCommand, args: &ToolArgs) -> Result<ExitCode> {
             register(url.as_deref(), file, machine.as_deref(), token.as_deref(), &tool)?;
         }
         LapiCommand::Status => status(&tool)?,
+        LapiCommand::Context(command) => context::run(command, &tool)?,
     }
     Ok(ExitCode::SUCCESS)
 }

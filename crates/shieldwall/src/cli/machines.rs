@@ -1,8 +1,12 @@
 //! `machines`: the agents that may send alerts, straight from the database.
+//!
+//! Reading order: the arguments, [`run`], then `inspect` (one machine in full).
+
+mod inspect;
 
 use super::{
-    table::{facts, table},
-    tool::{Form, Tool, ToolArgs, ago, date, random_text},
+    listed::{self, Listed},
+    tool::{Tool, ToolArgs, ago, date, random_text},
 };
 use crate::{
     config::{Credentials, Proof, Secret, Settings, credentials_address},
@@ -112,14 +116,14 @@ pub(super) fn run(command: &MachinesCommand, args: &ToolArgs) -> Result<ExitCode
         MachinesCommand::Prune { duration, not_validated_only, force } => {
             prune(*duration, *not_validated_only, *force, &tool)?;
         }
-        MachinesCommand::Inspect { name, hub } => inspect(name, *hub, &tool)?,
+        MachinesCommand::Inspect { name, hub } => inspect::run(name, *hub, &tool)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// A machine as scripts know it; what is empty is left out.
 #[derive(Serialize)]
-struct Wire {
+pub(super) struct Wire {
     created_at: String,
     updated_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,71 +192,72 @@ pub(super) fn flags(joined: &str) -> Vec<String> {
     joined.split(',').filter(|flag| !flag.is_empty()).map(str::to_owned).collect()
 }
 
+impl Listed for Machine {
+    type Wire = Wire;
+
+    const MANY: &'static str = "machines";
+
+    const RAW: &'static [&'static str] = &[
+        "machine_id",
+        "ip_address",
+        "updated_at",
+        "validated",
+        "version",
+        "auth_type",
+        "last_heartbeat",
+        "os",
+    ];
+
+    const TABLE: &'static [&'static str] =
+        &["Name", "IP Address", "Status", "Version", "OS", "Auth Type", "Last Heartbeat"];
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn heard(&self) -> Timestamp {
+        self.last_heartbeat.unwrap_or(self.created_at)
+    }
+
+    fn wire(&self) -> Wire {
+        Wire::new(self)
+    }
+
+    fn raw(&self) -> Vec<String> {
+        let wire = Wire::new(self);
+        vec![
+            wire.machine_id,
+            wire.ip_address,
+            wire.updated_at,
+            wire.is_validated.to_string(),
+            wire.version,
+            wire.auth_type.to_owned(),
+            wire.last_heartbeat.unwrap_or_default(),
+            wire.os,
+        ]
+    }
+
+    fn row(&self, now: Timestamp) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.ip.clone().unwrap_or_default(),
+            status(self).to_owned(),
+            self.version.clone().unwrap_or_default(),
+            os(self.os.as_ref()),
+            auth_type(self.auth).to_owned(),
+            last(self.last_heartbeat, now),
+        ]
+    }
+}
+
+const fn status(machine: &Machine) -> &'static str {
+    if machine.validated { "validated" } else { "pending" }
+}
+
 fn list(tool: &Tool) -> Result<()> {
     let store = tool.store()?;
     let machines = tool.wait(store.machines())?.context("unable to list machines")?;
-    show(&machines, tool)
-}
-
-fn show(machines: &[Machine], tool: &Tool) -> Result<()> {
-    match tool.form {
-        Form::Json => tool.json(&machines.iter().map(Wire::new).collect::<Vec<_>>()),
-        Form::Raw => {
-            let rows: Vec<Vec<String>> = machines
-                .iter()
-                .map(|machine| {
-                    let wire = Wire::new(machine);
-                    vec![
-                        wire.machine_id,
-                        wire.ip_address,
-                        wire.updated_at,
-                        wire.is_validated.to_string(),
-                        wire.version,
-                        wire.auth_type.to_owned(),
-                        wire.last_heartbeat.unwrap_or_default(),
-                        wire.os,
-                    ]
-                })
-                .collect();
-            tool.raw(
-                &[
-                    "machine_id",
-                    "ip_address",
-                    "updated_at",
-                    "validated",
-                    "version",
-                    "auth_type",
-                    "last_heartbeat",
-                    "os",
-                ],
-                &rows,
-            )
-        }
-        Form::Human => {
-            if machines.is_empty() {
-                return tool.line("No machines.");
-            }
-            let now = tool.now();
-            let header =
-                ["Name", "IP Address", "Status", "Version", "OS", "Auth Type", "Last Heartbeat"];
-            let rows: Vec<Vec<String>> = machines
-                .iter()
-                .map(|machine| {
-                    let status = if machine.validated { "validated" } else { "pending" };
-                    vec![
-                        machine.name.clone(),
-                        machine.ip.clone().unwrap_or_default(),
-                        status.to_owned(),
-                        machine.version.clone().unwrap_or_default(),
-                        os(machine.os.as_ref()),
-                        auth_type(machine.auth).to_owned(),
-                        last(machine.last_heartbeat, now),
-                    ]
-                })
-                .collect();
-            tool.line(&table(&header, &rows))
-        }
-    }
+    listed::show(&machines, tool)
 }
 
 fn last(at: Option<Timestamp>, now: Timestamp) -> String {
@@ -385,7 +390,7 @@ fn delete(names: &[String], ignore_missing: bool, tool: &Tool) -> Result<()> {
         match deleted.context("unable to delete machine")? {
             0 if ignore_missing => {}
             // COMPAT(crowdsec): said, and no failure.
-            0 => tool.tell(&format!("unable to delete machine: '{name}' does not exist")),
+            0 => terminal::complain(&format!("unable to delete machine: '{name}' does not exist")),
             _ => tool.tell(&format!("machine '{name}' deleted successfully")),
         }
     }
@@ -405,56 +410,10 @@ fn prune(duration: Duration, pending_only: bool, force: bool, tool: &Tool) -> Re
     let store = tool.store()?;
     let mut machines = tool.wait(store.machines())?.context("unable to list machines")?;
     let now = tool.now();
-    let longest = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
     machines.retain(|machine| {
-        let heard = machine.last_heartbeat.unwrap_or(machine.created_at);
-        !machine.validated || (!pending_only && now.nanos_since(heard) > longest)
+        !machine.validated || (!pending_only && machine.is_silent(duration, now))
     });
-    if machines.is_empty() {
-        return tool.line("No machines to prune.");
-    }
-    show(&machines, tool)?;
-    let question = "You are about to delete the machines above for good. Continue?";
-    if !force && !tool.confirm(question)? {
-        return tool.line("User aborted prune. No changes were made.");
-    }
-    let names = machines.into_iter().map(|machine| machine.name).collect();
-    let deleted = tool.wait(store.delete_machines(names))?.context("unable to prune machines")?;
-    tool.tell(&format!("successfully deleted {deleted} machines"));
-    Ok(())
-}
-
-fn inspect(name: &str, hub: bool, tool: &Tool) -> Result<()> {
-    let store = tool.store()?;
-    let machine = tool.wait(store.machine(name))?.context("unable to read machine data")?;
-    let Some(machine) = machine else {
-        bail!("unable to read machine data '{name}': user '{name}': user doesn't exist");
-    };
-    if hub {
-        let state: serde_json::Value = machine
-            .hub_state
-            .as_deref()
-            .and_then(|json| serde_json::from_str(json).ok())
-            .unwrap_or_default();
-        return tool.json(&state);
-    }
-    if tool.form != Form::Human {
-        return tool.json(&Wire::new(&machine));
-    }
-    let now = tool.now();
-    tool.line(&facts(&[
-        ("Name", machine.name.clone()),
-        ("IP Address", machine.ip.clone().unwrap_or_default()),
-        ("Status", if machine.validated { "validated" } else { "pending" }.to_owned()),
-        ("Created At", date(machine.created_at)),
-        ("Last Update", date(machine.updated_at)),
-        ("Last Heartbeat", last(machine.last_heartbeat, now)),
-        ("Last Push", last(machine.last_push, now)),
-        ("Version", machine.version.clone().unwrap_or_default()),
-        ("OS", os(machine.os.as_ref())),
-        ("Auth Type", auth_type(machine.auth).to_owned()),
-        ("Feature Flags", machine.feature_flags.clone()),
-        ("Scenarios", machine.scenarios.clone()),
-        ("Datasources", machine.datasources.unwrap_or_default()),
-    ]))
+    listed::prune(&machines, force, tool, |names| {
+        tool.wait(store.delete_machines(names))?.context("unable to prune machines")
+    })
 }

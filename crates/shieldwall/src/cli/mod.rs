@@ -11,6 +11,8 @@ mod agent;
 
 mod daemon;
 
+mod once;
+
 mod replay;
 
 mod check;
@@ -22,6 +24,10 @@ mod hub_test;
 mod tool;
 
 mod table;
+
+mod cells;
+
+mod listed;
 
 mod text;
 
@@ -55,7 +61,11 @@ mod cscli;
 
 mod version;
 
+mod complete;
+
 mod completion;
+
+mod doc;
 
 mod man;
 
@@ -89,6 +99,9 @@ const STYLES: styling::Styles = styling::Styles::styled()
     after_help = EXAMPLES
 )]
 pub(crate) struct Cli {
+    /// When output has color.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    color: terminal::Color,
     #[command(subcommand)]
     command: Command,
 }
@@ -129,6 +142,8 @@ enum Command {
     Config(config::ConfigArgs),
     Version(version::VersionArgs),
     Completion(completion::CompletionArgs),
+    #[command(name = "__complete")]
+    Complete(complete::CompleteArgs),
     Man(man::ManArgs),
 }
 
@@ -159,6 +174,7 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
             return Ok(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG_INPUT)));
         }
     };
+    terminal::set_color(cli.color);
     match cli.command {
         Command::Up(args) => up::run(&args),
         Command::Serve(args) => serve::run(&args),
@@ -179,7 +195,8 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
         Command::Lapi(args) => lapi::run(&args.command, &args.tool),
         Command::Config(args) => config::run(&args.command, &args.tool),
         Command::Version(args) => version::run(&args),
-        Command::Completion(args) => completion::run(&args),
+        Command::Completion(args) => completion::run(&args, "shieldwall", command()),
+        Command::Complete(args) => complete::run(&args, command()),
         Command::Man(args) => man::run(&args),
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     },
     terminal,
 };
+use acquis::Transform;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use engine::Limits;
@@ -85,8 +86,9 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode> {
         now: args.now.unwrap_or_else(SystemClock::wall),
         limit: args.limit,
         max_buckets: args.max_buckets,
+        transform: None,
     };
-    job.run(origins, &rules, DnsSettings::default())
+    job.run(origins, &rules, DnsSettings::default(), None)
 }
 
 fn labels_of(args: &ReplayArgs) -> BTreeMap<String, String> {
@@ -130,18 +132,21 @@ pub(super) struct Job {
     pub(super) now: Timestamp,
     pub(super) limit: Option<u64>,
     pub(super) max_buckets: Option<usize>,
+    /// What lines become before anybody reads them.
+    pub(super) transform: Option<Transform>,
 }
 
 /// More threads than this only wait for the one that pours.
 const MAX_JOBS: usize = 16;
 
 impl Job {
-    /// Runs it and prints what is found.
+    /// Runs it, prints what is found, and hands the alerts to `also` as well.
     pub(super) fn run(
         &self,
         origins: Vec<(Origin, LineSource)>,
         rules: &Rules,
         dns: DnsSettings,
+        also: Option<&mut dyn Sink>,
     ) -> Result<ExitCode> {
         let world = World::for_rules(rules, dns);
         let program = Arc::clone(&rules.program);
@@ -156,9 +161,9 @@ impl Job {
             program,
         };
         let n_expected = expected_bytes(&origins);
-        let input = Input::new(origins, self.now);
+        let input = Input::new(origins, self.now).with_transform(self.transform.clone());
         let progress = Progress::start(n_expected, input.progress());
-        let mut printer = Printer::new(self.output, progress.bar.clone());
+        let mut printer = Printer::new(self.output, progress.bar.clone(), also);
         printer.begin()?;
         let (tally, outcome) = replay::run(&plan, input, &mut printer);
         progress.finish();
@@ -232,7 +237,8 @@ impl Progress {
 }
 
 /// Prints alerts as they come and the summary behind them, so that memory does not grow with them.
-struct Printer {
+struct Printer<'a> {
+    also: Option<&'a mut dyn Sink>,
     out: BufWriter<io::Stdout>,
     output: Output,
     color: bool,
@@ -240,12 +246,12 @@ struct Printer {
     n_alerts: u64,
 }
 
-impl Printer {
-    fn new(output: Output, bar: Option<ProgressBar>) -> Self {
+impl<'a> Printer<'a> {
+    fn new(output: Output, bar: Option<ProgressBar>, also: Option<&'a mut dyn Sink>) -> Self {
         // A bar and alerts on the same terminal take turns.
         let bar = bar.filter(|_| io::stdout().is_terminal());
         let out = BufWriter::with_capacity(64 * 1024, io::stdout());
-        Self { out, output, color: terminal::stdout_color(), bar, n_alerts: 0 }
+        Self { also, out, output, color: terminal::stdout_color(), bar, n_alerts: 0 }
     }
 
     fn begin(&mut self) -> io::Result<()> {
@@ -284,8 +290,11 @@ impl Printer {
     }
 }
 
-impl Sink for Printer {
-    fn alert(&mut self, alert: &Alert, _: Option<u128>) -> io::Result<()> {
+impl Sink for Printer<'_> {
+    fn alert(&mut self, alert: &Alert, identity: Option<u128>) -> io::Result<()> {
+        if let Some(also) = &mut self.also {
+            also.alert(alert, identity)?;
+        }
         match self.bar.clone() {
             Some(bar) => bar.suspend(|| {
                 self.write(alert)?;

@@ -4,11 +4,19 @@
 //! It is written whole, at once or not at all; a reload makes it count.
 
 use super::tool::{Form, Tool, ToolArgs};
-use crate::{config::Desk, hub::installed::with_suffix};
+use crate::{
+    config::Desk,
+    hub::{
+        index::{Index, Kind},
+        installed::{self, with_suffix},
+    },
+    terminal,
+};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Write as _},
     path::Path,
@@ -83,8 +91,21 @@ pub(super) fn run(command: &SimulationCommand, args: &ToolArgs) -> Result<ExitCo
     } else if which.scenarios.is_empty() {
         bail!("name the scenarios, or use --global");
     }
+    let known =
+        if simulates && !which.scenarios.is_empty() { Some(Known::read(&tool)?) } else { None };
     for scenario in &which.scenarios {
         let word = enabled(simulates);
+        // Who lets one count again may have removed it before.
+        match known.as_ref().map(|known| known.standing(scenario)) {
+            Some(Standing::Unknown(nearest)) => {
+                terminal::complain(&format!(
+                    "'{scenario}' doesn't exist or is not a scenario{nearest}"
+                ));
+                continue;
+            }
+            Some(Standing::NotInstalled) => terminal::warn(&format!("'{scenario}' isn't enabled")),
+            Some(Standing::Installed) | None => {}
+        }
         if now.set(scenario, simulates) {
             tool.tell(&format!("simulation mode for '{scenario}' {word}"));
         } else {
@@ -98,6 +119,53 @@ pub(super) fn run(command: &SimulationCommand, args: &ToolArgs) -> Result<ExitCo
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The scenarios there are.
+struct Known {
+    installed: BTreeSet<String>,
+    /// Those of the hub, installed or not.
+    hub: BTreeSet<String>,
+}
+
+/// How much a scenario is there.
+enum Standing {
+    Installed,
+    NotInstalled,
+    /// Not at all; with a hint at what may have been meant.
+    Unknown(String),
+}
+
+impl Known {
+    fn read(tool: &Tool) -> Result<Self> {
+        let places = &tool.settings.places;
+        let mut desk = Desk::default();
+        let mut installed = BTreeSet::new();
+        for file in installed::read(places)?.files {
+            if file.kind == rules::FileKind::Scenario {
+                let documents = desk.parse(&file.name, &file.text);
+                let names = documents.iter().filter_map(|tree| tree.get("name")?.as_str());
+                installed.extend(names.map(str::to_owned));
+            }
+        }
+        let index =
+            if places.index.is_file() { Index::read(&places.index)? } else { Index::default() };
+        let is_scenario = |name: &&str| index.get(Kind::Scenario, name).is_some();
+        let hub = index.names().filter(is_scenario).map(str::to_owned).collect();
+        Ok(Self { installed, hub })
+    }
+
+    fn standing(&self, name: &str) -> Standing {
+        if self.installed.contains(name) {
+            return Standing::Installed;
+        }
+        if self.hub.contains(name) {
+            return Standing::NotInstalled;
+        }
+        let all = self.installed.iter().chain(&self.hub).map(String::as_str);
+        let nearest = syntax::nearest(name, all);
+        Standing::Unknown(nearest.map(|it| format!(", did you mean '{it}'?")).unwrap_or_default())
+    }
 }
 
 fn enabled(is: bool) -> &'static str {
@@ -125,7 +193,7 @@ impl Simulation {
             }
         }
         if desk.diagnostics.has_errors() {
-            crate::terminal::diagnostics(&desk.diagnostics, &desk.sources);
+            terminal::diagnostics(&desk.diagnostics, &desk.sources);
             bail!("{} has mistakes, shown above", path.display());
         }
         Ok(found)
@@ -192,7 +260,7 @@ fn status(simulation: Option<&Simulation>, tool: &Tool) -> Result<()> {
     simulation
         .exclusions
         .iter()
-        .try_for_each(|name| tool.line(&format!("  - {}", crate::terminal::quoted(name))))
+        .try_for_each(|name| tool.line(&format!("  - {}", terminal::quoted(name))))
 }
 
 #[cfg(test)]

@@ -95,6 +95,9 @@ impl Tool {
             (None, Some(name)) => Form::parse(name)?,
             (None, None) => Form::Human,
         };
+        if let Some(color) = &settings.tool_color {
+            terminal::set_color(terminal::Color::parse(color));
+        }
         let quiet = args.quiet || form != Form::Human;
         Ok(Self { form, settings, config, database: args.database.clone(), quiet })
     }
@@ -159,7 +162,12 @@ impl Tool {
         if !path.is_file() {
             super::machines::add_own(self, path.clone())?;
         }
-        Ok((Credentials::read(&path)?, path))
+        let mut credentials = Credentials::read(&path)?;
+        // The server may listen elsewhere than when they were made.
+        if let Some(address) = config::read_own_address(&database) {
+            credentials.url = address;
+        }
+        Ok((credentials, path))
     }
 
     /// A client of the local API.
@@ -201,8 +209,7 @@ impl Tool {
 
     /// Prints a line of data.
     pub(crate) fn line(&self, text: &str) -> Result<()> {
-        writeln!(io::stdout().lock(), "{text}")?;
-        Ok(())
+        say(text)
     }
 
     /// Asks whether to go on. Where nobody can answer, nobody agreed.
@@ -217,6 +224,12 @@ impl Tool {
         io::stdin().read_line(&mut answer)?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
+}
+
+/// Prints a line of data.
+pub(crate) fn say(text: &str) -> Result<()> {
+    writeln!(io::stdout().lock(), "{text}")?;
+    Ok(())
 }
 
 fn csv_line<'a>(fields: impl Iterator<Item = &'a str>, out: &mut String) {

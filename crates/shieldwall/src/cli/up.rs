@@ -126,10 +126,12 @@ pub(super) fn read_settings(path: &Path) -> Result<Settings> {
     Ok(read.settings)
 }
 
-pub(super) fn start_log(args: &WatchArgs, settings: Option<&Settings>) {
+pub(super) fn start_log(args: &WatchArgs, settings: Option<&Settings>) -> Result<()> {
     let level = args.log_level.as_deref();
     let level = level.or_else(|| settings.map(|settings| settings.log_level.as_str()));
-    log::start(level.unwrap_or("info"), settings.is_some_and(|settings| settings.log_json));
+    let json = settings.is_some_and(|settings| settings.log_json);
+    let log = settings.map(|settings| settings.log.clone()).unwrap_or_default();
+    log::start(level.unwrap_or("info"), json, &log)
 }
 
 pub(super) fn load(args: &WatchArgs, settings: Option<&Settings>) -> Result<Loaded> {

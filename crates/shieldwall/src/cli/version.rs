@@ -22,11 +22,15 @@ pub(super) fn run(_args: &VersionArgs) -> Result<ExitCode> {
 /// Prints the version as the incumbent's tool does: a name and a value on each line.
 pub(super) fn print_for_tools() -> Result<()> {
     let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
+    // COMPAT(crowdsec): every name it prints is here; there is no Go and no build date to tell.
     writeln!(
         io::stdout().lock(),
-        "version: v{VERSION}-shieldwall\nPlatform: {system}/{machine}\n\
+        "version: v{VERSION}-shieldwall\nCodename: shieldwall\nBuildDate: unknown\n\
+         GoVersion: none\nPlatform: {system}/{machine}\nlibre2: built in\n\
          User-Agent: crowdsec/v{VERSION}-shieldwall\nConstraint_parser: >= 1.0, <= 3.0\n\
-         Constraint_scenario: >= 1.0, <= 3.0\nConstraint_api: v1\nConstraint_acquis: >= 1.0, < 2.0"
+         Constraint_scenario: >= 1.0, <= 3.0\nConstraint_api: v1\nConstraint_acquis: >= 1.0, < 2.0\n\
+         Built-in optional components: datasource_file, datasource_journalctl, datasource_stdin, \
+         datasource_syslog"
     )?;
     Ok(())
 }

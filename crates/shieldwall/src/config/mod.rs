@@ -18,6 +18,10 @@ mod database;
 
 mod server;
 
+mod log;
+
+mod features;
+
 mod client;
 
 mod credentials;
@@ -33,7 +37,12 @@ pub(crate) mod codes;
 pub(crate) use client::Client;
 pub(crate) use credentials::{Credentials, Proof, Secret, address as credentials_address};
 pub(crate) use database::Location;
+pub(crate) use features::enabled as enabled_features;
+pub(crate) use log::{Files as LogFiles, Log, Media};
 pub(crate) use raw::{Desk, value as raw_value};
 pub(crate) use server::{Server, Verification, token_secret};
 pub(crate) use settings::{DATA_DIR, DnsSettings, Read, Settings, load};
-pub(crate) use state::{CONFIG_DIRS, Usual, state_dir, usual, usual_state_dir};
+pub(crate) use state::{
+    CONFIG_DIRS, Usual, read_own_address, state_dir, usual, usual_state_dir, write_own_address,
+};
+pub(crate) use transform::given as transform;

@@ -8,6 +8,7 @@ use super::{
     codes,
     database::{self, Database},
     keys::KEYS,
+    log::{self, Log},
     raw::{Desk, value},
     server::{self, Server},
 };
@@ -46,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) log_level: String,
     /// Whether logs are JSON.
     pub(crate) log_json: bool,
+    /// Where logs go.
+    pub(crate) log: Log,
     /// Whether detection runs at all.
     pub(crate) engine_enabled: bool,
     /// Where what is to be kept is kept.
@@ -56,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) client: Client,
     /// The form of tools' output where the command line names none.
     pub(crate) tool_output: Option<String>,
+    /// When tools' output has color where the command line does not say: yes, no or auto.
+    pub(crate) tool_color: Option<String>,
 }
 
 /// How answers about names are remembered.
@@ -91,11 +96,13 @@ impl Settings {
             dns: DnsSettings::default(),
             log_level: "info".to_owned(),
             log_json: false,
+            log: Log::default(),
             engine_enabled: true,
             database: Database::default(),
             server: Some(Server::in_dir(dir)),
             client: Client::in_dir(dir),
             tool_output: None,
+            tool_color: None,
         }
     }
 }
@@ -188,11 +195,13 @@ fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
         dns,
         log_level: desk.text(tree, "common.log_level").unwrap_or("info").to_owned(),
         log_json: desk.text(tree, "common.log_format") == Some("json"),
+        log: log::read(tree, desk),
         engine_enabled: enabled && value(tree, "crowdsec_service").is_some(),
         database: database::read(tree, data_database, desk),
         server: server::read(tree, dir, desk),
         client: client::read(tree, desk),
         tool_output: desk.text(tree, "cscli.output").map(str::to_owned),
+        tool_color: desk.text(tree, "cscli.color").map(str::to_owned),
     })
 }
 

@@ -56,6 +56,17 @@ pub(super) fn read(document: &Yaml, desk: &mut Desk) -> Option<Transform> {
     }
 }
 
+/// Reads an expression given on the command line.
+///
+/// # Errors
+/// With everything that is wrong with it.
+pub(crate) fn given(text: &str) -> anyhow::Result<Transform> {
+    compile(text).map_err(|errors| {
+        let errors: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+        anyhow::anyhow!("the expression {text:?}: {}", errors.join("; "))
+    })
+}
+
 /// Compiles an expression.
 fn compile(text: &str) -> Result<Transform, Vec<ExprError>> {
     let (mut pool, data) = (Pool::new(), DataFiles::default());

@@ -10,7 +10,7 @@
 
 use super::Sink;
 use crate::clock::SystemClock;
-use acquis::{Batch, Clock as _, LineSink, OneShot, Registry, one_shot::Stamp};
+use acquis::{Batch, Clock as _, LineSink, OneShot, Registry, Transform, one_shot::Stamp};
 use anyhow::{Context as _, Result};
 use engine::{
     Limits, Outside, Overflow, Parser, Pours, Program, Settler, observe::Counters,
@@ -80,6 +80,8 @@ pub(crate) struct Input {
     current: Option<(OneShot, String)>,
     /// Only its pool of buffers is used.
     pool: LineSink,
+    registry: Registry,
+    transform: Option<Transform>,
     read_at: Timestamp,
     n_taken: u64,
     bytes_read: Arc<AtomicU64>,
@@ -100,10 +102,17 @@ impl Input {
             sources,
             current: None,
             pool,
+            registry,
+            transform: None,
             read_at,
             n_taken: 0,
             bytes_read: Arc::default(),
         }
+    }
+
+    /// Changes lines before anybody reads them.
+    pub(crate) fn with_transform(self, transform: Option<Transform>) -> Self {
+        Self { transform, ..self }
     }
 
     /// Counts the bytes read from the files themselves, compressed or not.
@@ -129,6 +138,9 @@ impl Input {
             };
             if !more {
                 self.current = None;
+            }
+            if let Some(transform) = &self.transform {
+                transform.apply(&mut batch, &self.registry);
             }
             if !batch.is_empty() {
                 let number = self.n_taken;

@@ -16,6 +16,7 @@ use signal_hook::{
     iterator::Signals,
 };
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -52,6 +53,7 @@ pub(crate) struct Plan {
 pub(crate) struct Api {
     store: Store,
     service: Service,
+    address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
     chores: JoinHandle<()>,
@@ -89,6 +91,7 @@ impl Api {
         let bound = runtime
             .block_on(lapi::Server::bind(service.clone(), &listen))
             .context("api server init")?;
+        let address = bound.tcp_addr();
         let (stop, stopped) = watch::channel(false);
         let until = wait_for(stopped.clone());
         let serving = runtime.spawn(async move {
@@ -96,12 +99,17 @@ impl Api {
             info!("serve: shutting down api server");
         });
         let chores = runtime.spawn(chores(store.clone(), retention, stopped));
-        Ok(Self { store, service, stop, serving, chores })
+        Ok(Self { store, service, address, stop, serving, chores })
     }
 
     /// What answers, for who is in this process.
     pub(crate) fn service(&self) -> &Service {
         &self.service
+    }
+
+    /// The address it listens on, with its port; `None` where that is only a unix socket.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     pub(crate) fn store(&self) -> &Store {

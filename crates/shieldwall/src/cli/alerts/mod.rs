@@ -7,8 +7,6 @@
 
 mod show;
 
-pub(super) use show::network;
-
 use super::{
     query::{self, Query, Span, WhomArgs, ask, client, refused},
     text,

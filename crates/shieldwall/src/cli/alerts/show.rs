@@ -2,6 +2,7 @@
 
 use crate::{
     cli::{
+        cells::{Machine, id, network, text, whom},
         table::table,
         text::{remaining, wire_nanos},
     },
@@ -9,16 +10,6 @@ use crate::{
 };
 use api::{Alert, Decision, MetaItem, Source};
 use std::{collections::BTreeMap, fmt::Write as _};
-
-fn text(field: &Option<String>) -> &str {
-    field.as_deref().unwrap_or_default()
-}
-
-/// `64500 Example Net`, whichever is known.
-pub(in crate::cli) fn network(source: &Source) -> String {
-    let number = Some(text(&source.as_number)).filter(|number| *number != "0").unwrap_or_default();
-    format!("{number} {}", text(&source.as_name)).trim().to_owned()
-}
 
 /// `ban:3 captcha:1`, most urgent name first by the alphabet.
 fn decisions(alert: &Alert) -> String {
@@ -32,41 +23,31 @@ fn decisions(alert: &Alert) -> String {
     counts.join(" ")
 }
 
-fn id(number: Option<i64>) -> String {
-    number.map(|number| number.to_string()).unwrap_or_default()
-}
-
 /// Alerts as scripts read them: the names of the columns, and the rows.
 pub(super) fn csv(alerts: &[Alert], with_machine: bool) -> (Vec<&'static str>, Vec<Vec<String>>) {
-    let mut header =
-        vec!["id", "scope", "value", "reason", "country", "as", "decisions", "created_at", "kind"];
-    if with_machine {
-        header.push("machine");
-    }
+    let machine = Machine { is_shown: with_machine, title: "machine" };
+    let columns =
+        ["id", "scope", "value", "reason", "country", "as", "decisions", "created_at", "kind"];
     let rows = alerts.iter().map(|alert| {
         let source = alert.source.clone().unwrap_or_default();
         let mut row =
             vec![id(alert.id), text(&source.scope).to_owned(), text(&source.value).to_owned()];
-        row.extend(columns(alert, &source, with_machine));
-        row
+        row.extend(common(alert, &source));
+        machine.row(row, alert)
     });
-    (header, rows.collect())
+    (machine.header(&columns), rows.collect())
 }
 
 /// What a list tells of an alert besides its number and its source.
-fn columns(alert: &Alert, source: &Source, with_machine: bool) -> Vec<String> {
-    let mut columns = vec![
+fn common(alert: &Alert, source: &Source) -> [String; 6] {
+    [
         text(&alert.scenario).to_owned(),
         text(&source.cn).to_owned(),
         network(source),
         decisions(alert),
         text(&alert.created_at).to_owned(),
         text(&alert.kind).to_owned(),
-    ];
-    if with_machine {
-        columns.push(text(&alert.machine_id).to_owned());
-    }
-    columns
+    ]
 }
 
 /// Alerts as a table.
@@ -74,26 +55,15 @@ pub(super) fn all(alerts: &[Alert], with_machine: bool) -> String {
     if alerts.is_empty() {
         return "No active alerts".to_owned();
     }
-    let mut header =
-        vec!["ID", "value", "reason", "country", "as", "decisions", "created_at", "kind"];
-    if with_machine {
-        header.push("machine");
-    }
+    let machine = Machine { is_shown: with_machine, title: "machine" };
+    let columns = ["ID", "value", "reason", "country", "as", "decisions", "created_at", "kind"];
     let rows = alerts.iter().map(|alert| {
         let source = alert.source.clone().unwrap_or_default();
-        let mut row = vec![id(alert.id), whom(&source)];
-        row.extend(columns(alert, &source, with_machine));
-        row
+        let mut row = vec![id(alert.id), whom(&source.scope, &source.value)];
+        row.extend(common(alert, &source));
+        machine.row(row, alert)
     });
-    table(&header, &rows.collect::<Vec<_>>())
-}
-
-/// `Ip:192.0.2.1`, or the scope alone where there is no value.
-fn whom(source: &Source) -> String {
-    match text(&source.value) {
-        "" => text(&source.scope).to_owned(),
-        value => format!("{}:{value}", text(&source.scope)),
-    }
+    table(&machine.header(&columns), &rows.collect::<Vec<_>>())
 }
 
 /// One alert with its decisions, its context and, if asked for, its events.
@@ -109,7 +79,7 @@ pub(super) fn whole(alert: &Alert, with_events: bool) -> String {
         ("Kind", text(&alert.kind).to_owned()),
         ("Reason", text(&alert.scenario).to_owned()),
         ("Events Count", alert.events_count.unwrap_or(0).to_string()),
-        ("Scope:Value", whom(&source)),
+        ("Scope:Value", whom(&source.scope, &source.value)),
         ("Country", text(&source.cn).to_owned()),
         ("AS", network(&source)),
         ("Begin", text(&alert.start_at).to_owned()),
@@ -148,7 +118,7 @@ fn active(decision: &Decision) -> Option<Vec<String>> {
     (nanos > 0).then(|| {
         vec![
             id(decision.id),
-            format!("{}:{}", text(&decision.scope), text(&decision.value)),
+            whom(&decision.scope, &decision.value),
             text(&decision.remediation).to_owned(),
             remaining(nanos),
             text(&decision.origin).to_owned(),

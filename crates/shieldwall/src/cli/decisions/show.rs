@@ -1,16 +1,12 @@
 //! Decisions as a table and as CSV.
 
 use crate::cli::{
-    alerts::network,
+    cells::{Machine, id, network, text, whom},
     table::table,
     text::{span, wire_nanos},
 };
 use api::{Alert, Decision};
 use std::collections::HashSet;
-
-fn text(field: &Option<String>) -> &str {
-    field.as_deref().unwrap_or_default()
-}
 
 /// Leaves active decisions, and of those that say the same the first; tells how many more there
 /// were of such. Alerts without any are left out.
@@ -43,38 +39,26 @@ fn each(alerts: &[Alert]) -> impl Iterator<Item = (&Alert, &Decision)> {
         .flat_map(|alert| alert.decisions.iter().flatten().map(move |decision| (alert, decision)))
 }
 
-fn row(
-    alert: &Alert,
-    decision: &Decision,
-    action: String,
-    expiration: String,
-    simulated: Option<bool>,
-    with_machine: bool,
-) -> Vec<String> {
+/// What a list tells of a decision, up to the time it has left.
+fn common(alert: &Alert, decision: &Decision, action: String, left: String) -> Vec<String> {
     let source = alert.source.clone().unwrap_or_default();
-    let id = |id: Option<i64>| id.map(|id| id.to_string()).unwrap_or_default();
-    let mut row = vec![
+    vec![
         id(decision.id),
         text(&decision.origin).to_owned(),
-        format!("{}:{}", text(&decision.scope), text(&decision.value)),
+        whom(&decision.scope, &decision.value),
         text(&decision.scenario).to_owned(),
         action,
         text(&source.cn).to_owned(),
         network(&source),
         alert.events_count.unwrap_or(0).to_string(),
-        expiration,
-    ];
-    row.extend(simulated.map(|simulated| simulated.to_string()));
-    row.push(id(alert.id));
-    if with_machine {
-        row.push(text(&alert.machine_id).to_owned());
-    }
-    row
+        left,
+    ]
 }
 
 /// Decisions as scripts read them: the names of the columns, and the rows.
 pub(super) fn csv(alerts: &[Alert], with_machine: bool) -> (Vec<&'static str>, Vec<Vec<String>>) {
-    let mut header = vec![
+    let machine = Machine { is_shown: with_machine, title: "machine" };
+    let columns = [
         "id",
         "source",
         "ip",
@@ -87,21 +71,19 @@ pub(super) fn csv(alerts: &[Alert], with_machine: bool) -> (Vec<&'static str>, V
         "simulated",
         "alert_id",
     ];
-    if with_machine {
-        header.push("machine");
-    }
     let rows = each(alerts).map(|(alert, decision)| {
         let action = text(&decision.remediation).to_owned();
-        let expiration = text(&decision.duration).to_owned();
-        let simulated = Some(decision.simulated == Some(true));
-        row(alert, decision, action, expiration, simulated, with_machine)
+        let mut row = common(alert, decision, action, text(&decision.duration).to_owned());
+        row.extend([(decision.simulated == Some(true)).to_string(), id(alert.id)]);
+        machine.row(row, alert)
     });
-    (header, rows.collect())
+    (machine.header(&columns), rows.collect())
 }
 
 /// Decisions as a table.
 pub(super) fn all(alerts: &[Alert], with_machine: bool, color: bool) -> String {
-    let mut header = vec![
+    let machine = Machine { is_shown: with_machine, title: "Machine" };
+    let columns = [
         "ID",
         "Source",
         "Scope:Value",
@@ -113,22 +95,19 @@ pub(super) fn all(alerts: &[Alert], with_machine: bool, color: bool) -> String {
         "expires in",
         "Alert ID",
     ];
-    if with_machine {
-        header.push("Machine");
-    }
     let rows = each(alerts).map(|(alert, decision)| {
-        let mut action = text(&decision.remediation).to_owned();
-        if decision.simulated == Some(true) {
-            action = format!("(simul){action}");
-        }
+        let simulated = if decision.simulated == Some(true) { "(simul)" } else { "" };
+        let action = format!("{simulated}{}", text(&decision.remediation));
         let left = span(wire_nanos(decision.duration.as_deref()));
-        row(alert, decision, action, left, None, with_machine)
+        let mut row = common(alert, decision, action, left);
+        row.push(id(alert.id));
+        machine.row(row, alert)
     });
     let rows: Vec<Vec<String>> = rows.collect();
     if rows.is_empty() {
         return "No active decisions".to_owned();
     }
-    let text = table(&header, &rows);
+    let text = table(&machine.header(&columns), &rows);
     if color { text.replace(" ban ", " \x1b[31mban\x1b[0m ") } else { text }
 }
 

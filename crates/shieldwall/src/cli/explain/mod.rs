@@ -18,19 +18,20 @@ use super::{
     crowdsec::files_of,
     labels,
     replay::{instant, origins},
+    tool::{Form, Tool, ToolArgs},
 };
 use crate::{
     clock::SystemClock,
     config::{DnsSettings, Settings},
     outside::World,
     report::WireAlert,
-    rules::{Keep, RuleArgs, Rules},
+    rules::{Keep, Loaded, RuleArgs, Rules},
     run::replay::Origin,
     terminal,
 };
 use ::rules::Compiled;
 use acquis::{LineSink, OneShot, one_shot::Stamp};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use buckets::ScenarioTrace;
 use clap::{ArgGroup, Args};
 use engine::{Engine, Limits, Outside, Overflow, Pours, Program, Settler};
@@ -49,14 +50,24 @@ use trace::{Family, StageTrace, Texts, Tracer};
 /// Shows what the rules make of lines: which parser took them and what it found, how near the others
 /// came, and what scenarios did with them.
 #[derive(Args, Debug)]
-#[command(
-    group(ArgGroup::new("input").required(true)),
-    after_help = "Examples:
+#[command(after_help = "Examples:
   shieldwall explain --type syslog --line 'Feb  1 12:00:00 h sshd[7]: Invalid user x from 192.0.2.7'
   shieldwall explain -f /var/log/auth.log --type syslog --failures
-  tail -f access.log | shieldwall explain -f - --type nginx -v"
-)]
+  tail -f access.log | shieldwall explain -f - --type nginx -v")]
 pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    what: ExplainCommand,
+    #[command(flatten)]
+    rules: RuleArgs,
+    /// How to write the result: a tree, or one JSON object per line.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// What is explained, and how much of it is shown.
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("input").required(true)))]
+pub(crate) struct ExplainCommand {
     /// A log, plain or compressed with gzip; `-` is standard input.
     #[arg(long, short, value_name = "FILE", group = "input")]
     file: Option<PathBuf>,
@@ -72,8 +83,6 @@ pub(crate) struct ExplainArgs {
     /// More labels, as `key:value`.
     #[arg(long = "label", alias = "labels", value_name = "KEY:VALUE", value_parser = labels)]
     labels: Vec<Vec<(String, String)>>,
-    #[command(flatten)]
-    rules: RuleArgs,
     /// Shows every change and every node below.
     #[arg(long, short)]
     verbose: bool,
@@ -83,12 +92,40 @@ pub(crate) struct ExplainArgs {
     /// Shows only parsers that took the line.
     #[arg(long)]
     only_successful_parsers: bool,
-    /// How to write the result: a tree, or one JSON object per line.
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
     /// The instant rules take for now (RFC 3339), for dates without a year.
     #[arg(long, value_name = "TIME", value_parser = instant)]
     now: Option<Timestamp>,
+}
+
+/// The same below the incumbent's name, with the flags that say how it finds its daemon.
+#[derive(Args, Debug)]
+pub(super) struct CscliExplain {
+    #[command(flatten)]
+    what: ExplainCommand,
+    /// Accepted: nothing else is run.
+    #[arg(long, value_name = "FILE", hide = true)]
+    crowdsec: Option<PathBuf>,
+    /// Accepted: nothing is left behind.
+    #[arg(long, hide = true)]
+    no_clean: bool,
+}
+
+/// Runs the command below the incumbent's name: with the rules of the settings.
+pub(super) fn run_cscli(args: &CscliExplain, tool: &ToolArgs) -> Result<ExitCode> {
+    let tool = Tool::open(tool)?;
+    let output = match tool.form {
+        Form::Json => Output::Json,
+        Form::Human | Form::Raw => Output::Human,
+    };
+    let loaded = RuleArgs::default().load_settings(&tool.settings)?;
+    // COMPAT(crowdsec): scripts look for these words.
+    let ready = load(loaded).map_err(|_| {
+        anyhow!(
+            "unable to load parser dump result: no parser found. Please install the appropriate \
+             parser and retry"
+        )
+    })?;
+    args.what.run(&ready, output)
 }
 
 /// How much of an explanation is shown.
@@ -138,25 +175,9 @@ fn as_wire<S: Serializer>(alerts: &[Alert], serializer: S) -> Result<S::Ok, S::E
 
 /// Runs the command.
 pub(crate) fn run(args: &ExplainArgs) -> Result<ExitCode> {
-    let mut labels: BTreeMap<_, _> = args.labels.iter().flatten().cloned().collect();
-    labels.insert("type".to_owned(), args.kind.clone());
-    let input = Input::of(args, &labels)?;
-    let (rules, texts) = load(&args.rules)?;
-    let now = args.now.unwrap_or_else(SystemClock::wall);
-    let mut explainer = Explainer::new(&rules, &texts, now);
-    let mut n_lines = 0;
-    input.each_line(now, |source, text| {
-        n_lines += 1;
-        let explained = explainer.explain(source, text);
-        if args.failures && matches!(explained.outcome, Outcome::Parsed) {
-            return Ok(());
-        }
-        args.print(&explained)
-    })?;
-    if n_lines == 0 {
-        bail!("there was no line to explain");
-    }
-    Ok(ExitCode::SUCCESS)
+    // A mistake in what is to be read shows before the rules are compiled.
+    Input::of(&args.what, &args.what.labels())?;
+    args.what.run(&load(args.rules.load()?)?, args.output)
 }
 
 /// Which parser of the stages between the raw line and enrichment takes each of these lines, with
@@ -187,9 +208,33 @@ pub(super) fn parsers(
     Ok(found)
 }
 
-impl ExplainArgs {
-    fn print(&self, explained: &Explained) -> Result<()> {
-        let text = match self.output {
+impl ExplainCommand {
+    fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels: BTreeMap<_, _> = self.labels.iter().flatten().cloned().collect();
+        labels.insert("type".to_owned(), self.kind.clone());
+        labels
+    }
+
+    fn run(&self, (rules, texts): &(Rules, Texts), output: Output) -> Result<ExitCode> {
+        let now = self.now.unwrap_or_else(SystemClock::wall);
+        let mut explainer = Explainer::new(rules, texts, now);
+        let mut n_lines = 0;
+        Input::of(self, &self.labels())?.each_line(now, |source, text| {
+            n_lines += 1;
+            let explained = explainer.explain(source, text);
+            if self.failures && matches!(explained.outcome, Outcome::Parsed) {
+                return Ok(());
+            }
+            self.print(&explained, output)
+        })?;
+        if n_lines == 0 {
+            bail!("there was no line to explain");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn print(&self, explained: &Explained, output: Output) -> Result<()> {
+        let text = match output {
             Output::Human => {
                 let shown =
                     Shown { verbose: self.verbose, only_successful: self.only_successful_parsers };
@@ -202,8 +247,7 @@ impl ExplainArgs {
 }
 
 /// The rules, ready to run, with what they said.
-fn load(args: &RuleArgs) -> Result<(Rules, Texts)> {
-    let loaded = args.load()?;
+fn load(loaded: Loaded) -> Result<(Rules, Texts)> {
     loaded.tell();
     let (data, compiled) = (loaded.data.clone(), loaded.compile(Keep::All));
     terminal::diagnostics(&compiled.diagnostics, &compiled.sources);
@@ -229,7 +273,7 @@ enum Input {
 }
 
 impl Input {
-    fn of(args: &ExplainArgs, labels: &BTreeMap<String, String>) -> Result<Self> {
+    fn of(args: &ExplainCommand, labels: &BTreeMap<String, String>) -> Result<Self> {
         if let Some(text) = &args.text {
             let source = LineSource {
                 module: "file".to_owned(),

@@ -19,13 +19,13 @@ pub(super) fn add(sections: &mut Sections, key: &'static str, path: &[&str], n: 
 /// What a report of usage holds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Payload {
-    pub(super) metrics: Option<Vec<Detail>>,
+pub(in crate::cli) struct Payload {
+    pub(in crate::cli) metrics: Option<Vec<Detail>>,
 }
 
 impl Payload {
     /// Reads a stored report. One that cannot be read tells nothing.
-    pub(super) fn of(report: &Metrics) -> Self {
+    pub(in crate::cli) fn of(report: &Metrics) -> Self {
         serde_json::from_str(&report.payload).unwrap_or_default()
     }
 }
@@ -92,9 +92,28 @@ pub(super) fn sample(sample: &Sample<'_>, sections: &mut Sections) {
         "cs_appsec_rule_hits" => {
             ("appsec-rule", vec![label("appsec_engine"), label("rule_name"), "triggered"])
         }
-        _ => return,
+        other => return challenge(other, sample, sections),
     };
     sections.entry(key).or_default().add(&path, sample.value);
+}
+
+/// Adds one sample about challenges: for each engine, all together, and by the reason given.
+fn challenge(name: &str, sample: &Sample<'_>, sections: &mut Sections) {
+    let stage =
+        name.strip_prefix("cs_appsec_challenge_").and_then(|stage| stage.strip_suffix("_total"));
+    let Some(stage) = stage else { return };
+    if !["requested", "submitted", "accepted", "rejected", "exempt"].contains(&stage) {
+        let infra = sections.entry("appsec-challenge-infra").or_default();
+        return infra.add(&[stage], sample.value);
+    }
+    let engine = sections.entry("appsec-engine").or_default();
+    engine.add(&[sample.label("appsec_engine"), &format!("challenge_{stage}")], sample.value);
+    let all = sections.entry("appsec-challenge").or_default();
+    all.add(&["funnel", stage], sample.value);
+    let reason = sample.label("reason");
+    if !reason.is_empty() {
+        all.add(&["reasons", &format!("{stage}: {reason}")], sample.value);
+    }
 }
 
 /// Adds what an agent reported: the sum over the spans of time that are on record.
@@ -139,6 +158,8 @@ mod tests {
                     cs_bucket_poured_total{name=\"s\",source=\"/b.log\",type=\"file\"} 4\n\
                     cs_active_decisions{reason=\"s\",origin=\"crowdsec\",action=\"ban\"} 2\n\
                     cs_cache_size{name=\"c\",type=\"lru\"} 5\n\
+                    cs_appsec_challenge_rejected_total{appsec_engine=\"e\",reason=\"late\"} 2\n\
+                    cs_appsec_challenge_reobfuscation_total 1\n\
                     go_threads 9\n";
         let mut sections = Sections::new();
         samples(text).for_each(|it| sample(&it, &mut sections));
@@ -147,6 +168,9 @@ mod tests {
             concat!(
                 r#"{"acquisition":{"file:/a.log":{"parsed":7,"pour":3,"reads":10},"#,
                 r#""file:/b.log":{"pour":4}},"#,
+                r#""appsec-challenge":{"funnel":{"rejected":2},"reasons":{"rejected: late":2}},"#,
+                r#""appsec-challenge-infra":{"reobfuscation":1},"#,
+                r#""appsec-engine":{"e":{"challenge_rejected":2}},"#,
                 r#""decisions":{"s":{"crowdsec":{"ban":2}}},"scenarios":{"s":{"pour":7}},"#,
                 r#""stash":{"c":{"Count":5,"Type":"lru"}}}"#
             )

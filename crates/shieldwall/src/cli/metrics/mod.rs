@@ -24,6 +24,7 @@ use self::{
     section::{SECTIONS, Section},
     tree::Node,
 };
+pub(super) use self::{gather::Payload, section::SECTION_NAMES, tree::whole};
 use super::tool::{Form, Tool, ToolArgs};
 use crate::{
     config::{self, Desk},

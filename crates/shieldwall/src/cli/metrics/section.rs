@@ -52,18 +52,47 @@ sections! {
     "lapi-decisions", "Local API Bouncers Decisions", "Answers to bouncers with and without decisions",
         ["Bouncer"], ["NonEmpty", "Empty"];
     "appsec-engine", "Appsec Metrics", "Requests each web application firewall judged and refused",
-        ["Engine"], ["processed", "blocked"];
+        ["Engine"], ["processed", "blocked", "challenge_requested", "challenge_submitted",
+            "challenge_accepted", "challenge_rejected", "challenge_exempt"];
     "appsec-rule", "Appsec Rules Metrics", "How often each rule matched",
         ["Engine", "Rule"], ["triggered"];
+    "appsec-challenge", "Appsec Challenge Metrics", "How far browsers came with challenges, and why not further",
+        ["Kind", "Name"], [];
+    "appsec-challenge-infra", "Appsec Challenge Upkeep", "What issuing challenges took",
+        ["Name"], [];
     "bouncers", "Bouncer Metrics", "What bouncers report of themselves",
         ["Bouncer", "Origin"], [];
 }
 
 /// Names for several sections at once.
-const ALIASES: [(&str, &[&str]); 3] = [
+const ALIASES: [(&str, &[&str]); 4] = [
     ("engine", &["acquisition", "parsers", "scenarios", "stash", "whitelists"]),
     ("lapi", &["alerts", "decisions", "lapi", "lapi-bouncer", "lapi-decisions", "lapi-machine"]),
     ("appsec", &["appsec-engine", "appsec-rule"]),
+    ("bot-detection", &["appsec-challenge", "appsec-challenge-infra"]),
+];
+
+/// Every name that can be asked for.
+pub(in crate::cli) const SECTION_NAMES: &[&str] = &[
+    "acquisition",
+    "parsers",
+    "scenarios",
+    "whitelists",
+    "stash",
+    "alerts",
+    "decisions",
+    "lapi",
+    "lapi-machine",
+    "lapi-bouncer",
+    "lapi-decisions",
+    "appsec-engine",
+    "appsec-rule",
+    "appsec-challenge",
+    "appsec-challenge-infra",
+    "bouncers",
+    "engine",
+    "appsec",
+    "bot-detection",
 ];
 
 /// The sections with these names, or all of them, each once and in their order.
@@ -95,6 +124,12 @@ mod tests {
         };
         check(&["appsec", "appsec-rule", "alerts"], &["alerts", "appsec-engine", "appsec-rule"]);
         assert_eq!(named(&[]).unwrap().len(), SECTIONS.len());
+        let all: Vec<String> = SECTION_NAMES.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(named(&all).unwrap().len(), SECTIONS.len());
+        let is_listed = |section: &Section| SECTION_NAMES.contains(&section.key);
+        assert!(
+            SECTIONS.iter().all(is_listed) && ALIASES.iter().all(|it| all.contains(&it.0.into()))
+        );
         let error = named(&["foobar".to_owned()]).unwrap_err().to_string();
         assert_eq!(error, "unknown metrics type: foobar");
     }

@@ -62,6 +62,11 @@ fn title(leaf: &str) -> String {
         "processed" => "Processed",
         "blocked" => "Blocked",
         "triggered" => "Triggered",
+        "challenge_requested" => "Challenged",
+        "challenge_submitted" => "Submitted",
+        "challenge_accepted" => "Accepted",
+        "challenge_rejected" => "Rejected",
+        "challenge_exempt" => "Exempt",
         other => other,
     }
     .to_owned()

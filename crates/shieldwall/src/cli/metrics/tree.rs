@@ -71,7 +71,7 @@ impl Serialize for Node {
 
 /// A number without its fraction, within the range of whole numbers.
 #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate, which is meant")]
-pub(super) fn whole(number: f64) -> i64 {
+pub(in crate::cli) fn whole(number: f64) -> i64 {
     number as i64
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Findings, Reader, Reason, Verdict};
 use crate::{
-    cli::{table::table, text::span, tool::ago},
+    cli::{cells::text, table::table, text::span, tool::ago},
     terminal::{count, quoted},
 };
 use api::{Alert, Event};
@@ -26,10 +26,6 @@ const KNOWN: [&str; 9] = [
     "source_ip",
     "timestamp",
 ];
-
-fn text(field: &Option<String>) -> &str {
-    field.as_deref().unwrap_or_default()
-}
 
 /// Everything, for people.
 pub(super) fn screen(findings: &Findings, now: Timestamp, color: bool) -> String {
