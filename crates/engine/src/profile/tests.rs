@@ -62,7 +62,7 @@ fn decide(profiles: Vec<Profile>, value: &str) -> Result<Outcome, ProfileError> 
 #[test]
 fn an_alert_about_nothing_decides_nothing() {
     let outcome = decide(vec![profile(Expr::Bool(true))], "").unwrap();
-    assert_eq!(outcome, Outcome { decisions: vec![], matched: vec![0] });
+    assert_eq!(outcome, Outcome { decisions: vec![], matched: vec![0], decided_by: None });
     assert_eq!(decide(vec![profile(Expr::Bool(true))], "192.0.2.1").unwrap().decisions.len(), 1);
 }
 

@@ -20,6 +20,7 @@ use crate::{
         Flushed, Sink,
         agent::{self, Agent, Running},
         heartbeat,
+        notify::Notify,
         outbox::{self, Outbox, deliver, local::Local, parent::Parent, remote::Remote},
         serve::{self, Api},
     },
@@ -102,16 +103,17 @@ impl Daemon<'_> {
         }
         ensure!(detects || server.is_some(), "you must run at least the API Server or crowdsec");
         let runtime = serve::runtime()?;
+        let notify = Arc::new(Notify::from_environment());
         let outcome = match server {
             Some(server) if !detects => {
                 info!("crowdsec agent is disabled");
-                self.serve(settings, server, runtime.handle())
+                self.serve(settings, server, &notify, runtime.handle())
             }
             server => {
                 if server.is_none() {
                     info!("crowdsec local API is disabled");
                 }
-                self.detect(settings, server, runtime.handle())
+                self.detect(settings, server, &notify, runtime.handle())
             }
         };
         // Requests that nobody waits for any more.
@@ -147,6 +149,7 @@ impl Daemon<'_> {
         settings: Option<&Settings>,
         server: Server,
         outside: Arc<dyn Outside>,
+        notify: &Arc<Notify>,
         runtime: &Handle,
     ) -> Result<Api> {
         let decider = Decider::load(&server, outside)?;
@@ -170,6 +173,7 @@ impl Daemon<'_> {
             database: location,
             retention: database.retention,
             decide: Arc::new(decider),
+            notify: Arc::clone(notify),
         };
         let (socket, is_tls) = (plan.server.listen_socket.clone(), plan.server.tls.is_some());
         let api = Api::start(plan, runtime)?;
@@ -220,12 +224,18 @@ impl Daemon<'_> {
     }
 
     /// The local API alone.
-    fn serve(&self, settings: Option<&Settings>, server: Server, runtime: &Handle) -> Result<()> {
+    fn serve(
+        &self,
+        settings: Option<&Settings>,
+        server: Server,
+        notify: &Arc<Notify>,
+        runtime: &Handle,
+    ) -> Result<()> {
         let dns = settings.map(|settings| settings.dns).unwrap_or_default();
         let data = settings.and_then(|settings| settings.data_dir.as_deref());
         let outside: Arc<dyn Outside> = Arc::new(World::open(data, dns, &mut Vec::new()));
-        let api = self.start_api(settings, server, Arc::clone(&outside), runtime)?;
-        let outcome = serve::wait(&mut || self.reload_profiles(&api, &outside));
+        let api = self.start_api(settings, server, Arc::clone(&outside), notify, runtime)?;
+        let outcome = serve::wait(notify, &mut || self.reload_profiles(&api, &outside));
         api.stop(runtime);
         outcome
     }
@@ -235,6 +245,7 @@ impl Daemon<'_> {
         &self,
         settings: Option<&Settings>,
         server: Option<Server>,
+        notify: &Arc<Notify>,
         runtime: &Handle,
     ) -> Result<()> {
         let watch = self.watch;
@@ -248,14 +259,15 @@ impl Daemon<'_> {
         let running = up::running(&rules, settings);
         let own = server.clone();
         let outside = Arc::clone(&running.outside);
-        let api =
-            server.map(|server| self.start_api(settings, server, outside, runtime)).transpose()?;
+        let start = |server| self.start_api(settings, server, outside, notify, runtime);
+        let api = server.map(start).transpose()?;
         let detected = self.parents(settings, api.as_ref(), own.as_ref(), &rules.program, runtime);
         let outcome = detected.and_then(|parents| {
             info!(program = %rules.program.describe(), sources = sources.len(), "starting");
             let named = watch.state.is_some();
             let checkpoints = up::checkpoints(self.state(settings).as_deref(), named)?;
-            self.watch(settings, running, sources, checkpoints, &parents, api.as_ref())
+            let kept = (sources, checkpoints);
+            self.watch(settings, running, kept, &parents, api.as_ref(), notify)
         });
         if let Some(api) = api {
             api.stop(runtime);
@@ -268,10 +280,10 @@ impl Daemon<'_> {
         &self,
         settings: Option<&Settings>,
         running: Running,
-        sources: Vec<acquis::Source>,
-        checkpoints: Checkpoints,
+        (sources, checkpoints): (Vec<acquis::Source>, Checkpoints),
         parents: &[Arc<dyn Parent>],
         api: Option<&Api>,
+        notify: &Notify,
     ) -> Result<()> {
         let outbox = if parents.is_empty() { None } else { Some(self.outbox(settings, parents)?) };
         let limits = Limits::default();
@@ -296,6 +308,8 @@ impl Daemon<'_> {
             limits: Limits { buckets: self.watch.max_buckets.unwrap_or(limits.buckets), ..limits },
             status_every: Duration::from_secs(self.watch.status.max(1)),
             sink: &mut courier,
+            notify,
+            is_alone: api.is_none(),
             stopping,
             reload: &mut reload,
         };

@@ -86,7 +86,7 @@ fn deliver(parent: &dyn Parent, alerts: &[String], pause: Duration) -> u64 {
             Err(Trouble::Never(_)) => {
                 return alerts.chunks(1).map(|alert| deliver(parent, alert, pause)).sum();
             }
-            Err(Trouble::Later(reason)) => {
+            Err(Trouble::Later(reason) | Trouble::Fault(reason)) => {
                 let reason = quoted(&reason);
                 warn!(parent = name, %reason, attempt, "alerts could not be sent, trying again");
                 if attempt < TRIES {

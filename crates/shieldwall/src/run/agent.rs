@@ -16,7 +16,7 @@ mod published;
 
 mod settle;
 
-use super::Sink;
+use super::{Sink, notify::Notify};
 use crate::{clock::SystemClock, terminal};
 use acquis::{Checkpoints, Context, Counters, LineSink, Registry, Source, Stop};
 use anyhow::{Context as _, Result, bail};
@@ -64,6 +64,10 @@ pub(crate) struct Agent<'a> {
     pub(crate) status_every: Duration,
     /// Takes the alerts.
     pub(crate) sink: &'a mut dyn Sink,
+    /// Hears how things are.
+    pub(crate) notify: &'a Notify,
+    /// Whether nobody else tells it that this process is alive.
+    pub(crate) is_alone: bool,
     /// Set once a signal says to stop.
     pub(crate) stopping: Arc<AtomicBool>,
     /// Compiles the rules anew; `None` keeps the old ones, and has said why.
@@ -80,7 +84,8 @@ enum Event {
 impl Agent<'_> {
     /// Runs until the sources end or a signal says so.
     pub(crate) fn run(self) -> Result<()> {
-        let Self { rules, sources, checkpoints, limits, status_every, sink, stopping, reload } = self;
+        let Self { rules, sources, checkpoints, limits, status_every, .. } = self;
+        let Self { sink, notify, is_alone, stopping, reload, .. } = self;
         if sources.is_empty() {
             bail!("no datasource is left to read from");
         }
@@ -143,7 +148,10 @@ impl Agent<'_> {
                 counters,
                 clock,
                 told: [0; N_TROUBLES],
+                notify,
+                pulse: notify.pulse().filter(|_| is_alone),
             };
+            notify.ready();
             let outcome = watch.run(n_sources, status_every, reload, &stop, &stopping);
             signals_handle.close();
             outcome
@@ -196,6 +204,9 @@ struct Watch<'a> {
     clock: SystemClock,
     /// What was told of each trouble so far.
     told: [u64; N_TROUBLES],
+    notify: &'a Notify,
+    /// How often to say that this process is alive.
+    pulse: Option<Duration>,
 }
 
 /// Kinds of trouble that [`Watch::status`] tells about.
@@ -215,10 +226,15 @@ impl Watch<'_> {
         let mut output = None;
         let mut next_status = self.clock.monotonic().saturating_add(status_every);
         while n_running > 0 || output.is_none() {
-            let wait = next_status.saturating_sub(self.clock.monotonic());
+            let mut wait = next_status.saturating_sub(self.clock.monotonic());
+            if let Some(pulse) = self.pulse {
+                self.notify.alive();
+                wait = wait.min(pulse);
+            }
             match self.happened.recv_timeout(wait) {
                 Ok(Event::Signal(SIGHUP)) => {
                     info!("reloading rules");
+                    self.notify.reloading();
                     match reload() {
                         Some(rules) => {
                             info!(program = %rules.program.describe(), "rules reloaded");
@@ -226,9 +242,11 @@ impl Watch<'_> {
                         }
                         None => error!("the new rules are not used, the old ones stay"),
                     }
+                    self.notify.ready();
                 }
                 Ok(Event::Signal(_)) => {
                     info!("stopping");
+                    self.notify.stopping();
                     stopping.store(true, Ordering::SeqCst);
                     stop.set();
                 }
@@ -240,6 +258,7 @@ impl Watch<'_> {
                     output = Some(outcome);
                     stop.set();
                 }
+                Err(_nothing_happened) if self.clock.monotonic() < next_status => {}
                 Err(_nothing_happened) => {
                     self.status();
                     next_status = self.clock.monotonic().saturating_add(status_every);

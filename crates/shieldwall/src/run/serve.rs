@@ -3,6 +3,7 @@
 //! Everything asynchronous lives in one runtime, whose tasks end with [`Api::stop`]: first the
 //! server, which finishes what it is answering, then the chores, then the store.
 
+use super::notify::Notify;
 use crate::{
     clock::SystemClock,
     config::{self, Location, Server, Verification},
@@ -35,6 +36,9 @@ use tracing::{debug, error, info, warn};
 /// How often what has ended is told to those who wait.
 const TICK: Duration = Duration::from_secs(1);
 
+/// However impatient a service manager is, not more often than this.
+const SHORTEST_TICK: Duration = Duration::from_millis(50);
+
 /// How often what is old enough is deleted.
 const FLUSH: Duration = Duration::from_secs(60);
 
@@ -47,6 +51,7 @@ pub(crate) struct Plan {
     pub(crate) database: Location,
     pub(crate) retention: Retention,
     pub(crate) decide: Arc<dyn Decide>,
+    pub(crate) notify: Arc<Notify>,
 }
 
 /// The local API, running.
@@ -76,7 +81,7 @@ impl Api {
     /// # Errors
     /// When the database cannot be used, or an address not be listened on.
     pub(crate) fn start(plan: Plan, runtime: &Handle) -> Result<Self> {
-        let Plan { server, database, retention, decide } = plan;
+        let Plan { server, database, retention, decide, notify } = plan;
         ensure!(
             server.listen_uri.is_some() || server.listen_socket.is_some(),
             "api server init: no listen_uri or listen_socket specified"
@@ -98,7 +103,7 @@ impl Api {
             bound.run(until).await;
             info!("serve: shutting down api server");
         });
-        let chores = runtime.spawn(chores(store.clone(), retention, stopped));
+        let chores = runtime.spawn(chores(store.clone(), retention, notify, stopped));
         Ok(Self { store, service, address, stop, serving, chores })
     }
 
@@ -148,7 +153,7 @@ impl Api {
 ///
 /// # Errors
 /// When signals cannot be listened to.
-pub(crate) fn wait(reload: &mut dyn FnMut()) -> Result<()> {
+pub(crate) fn wait(notify: &Notify, reload: &mut dyn FnMut()) -> Result<()> {
     // The second request to stop does not wait for anything.
     let stopping = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -156,13 +161,17 @@ pub(crate) fn wait(reload: &mut dyn FnMut()) -> Result<()> {
             .context("listening for signals")?;
     }
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("listening for signals")?;
+    notify.ready();
     for signal in signals.forever() {
         if signal == SIGHUP {
             info!("SIGHUP received, reloading");
+            notify.reloading();
             reload();
+            notify.ready();
             continue;
         }
         info!("stopping");
+        notify.stopping();
         stopping.store(true, Ordering::SeqCst);
         break;
     }
@@ -175,10 +184,18 @@ async fn wait_for(mut stopped: watch::Receiver<bool>) {
     let _gone = stopped.wait_for(|stopped| *stopped).await;
 }
 
-async fn chores(store: Store, retention: Retention, stopped: watch::Receiver<bool>) {
+async fn chores(
+    store: Store,
+    retention: Retention,
+    notify: Arc<Notify>,
+    stopped: watch::Receiver<bool>,
+) {
     let stop = wait_for(stopped);
     tokio::pin!(stop);
-    let (mut ticks, mut flushes) = (interval(TICK), interval(FLUSH));
+    // The service manager hears from here, because nothing goes on when the store does not answer.
+    // That it answers is enough: a full disk is no reason to be restarted.
+    let tick = notify.pulse().map_or(TICK, |pulse| pulse.clamp(SHORTEST_TICK, TICK));
+    let (mut ticks, mut flushes) = (interval(tick), interval(FLUSH));
     for timer in [&mut ticks, &mut flushes] {
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     }
@@ -195,6 +212,7 @@ async fn chores(store: Store, retention: Retention, stopped: watch::Receiver<boo
                 flushed.map(|flushed| debug!(?flushed, "old rows deleted"))
             }
         };
+        notify.alive();
         match outcome {
             Err(error) if !troubled => {
                 let error = quoted(&error.to_string());
