@@ -160,15 +160,16 @@ where
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, host: &str) -> io::Result<Connect> {
+        // A socket has no name, and no TLS either: that is only noticed when it is wanted.
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other);
-        Ok(Connect { tls: TlsConnector::from(Arc::clone(&self.0)), name: name? })
+        Ok(Connect { tls: TlsConnector::from(Arc::clone(&self.0)), name })
     }
 }
 
 /// One connection about to be made safe.
 pub(super) struct Connect {
     tls: TlsConnector,
-    name: ServerName<'static>,
+    name: io::Result<ServerName<'static>>,
 }
 
 impl<S> TlsConnect<S> for Connect
@@ -180,7 +181,7 @@ where
     type Future = Pin<Box<dyn Future<Output = io::Result<Stream<S>>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { Ok(Stream(self.tls.connect(self.name, stream).await?)) })
+        Box::pin(async move { Ok(Stream(self.tls.connect(self.name?, stream).await?)) })
     }
 }
 
