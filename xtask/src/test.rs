@@ -118,7 +118,8 @@ fn install_missing() -> Result<()> {
 fn without_cluster(work: impl FnOnce() -> Result<()>) -> Result<()> {
     const SETTINGS: &str = "/etc/postgresql-common/createcluster.conf";
     let before = fs::read_to_string(SETTINGS).with_context(|| format!("reading {SETTINGS}"))?;
-    let write = |text: &str| fs::write(SETTINGS, text).with_context(|| format!("writing {SETTINGS}"));
+    let write =
+        |text: &str| fs::write(SETTINGS, text).with_context(|| format!("writing {SETTINGS}"));
     write(&format!("{before}\ncreate_main_cluster = false\n"))?;
     let outcome = work();
     write(&before)?;

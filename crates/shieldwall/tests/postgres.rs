@@ -129,12 +129,20 @@ fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
     check(
         &server,
         ("hunter2", "hunter2 hunter2"),
-        &["password authentication failed", "config.yaml:8:13 `db_config.password`", "ALTER ROLE \"guard\""],
+        &[
+            "password authentication failed",
+            "config.yaml:8:13 `db_config.password`",
+            "ALTER ROLE \"guard\"",
+        ],
     );
     check(
         &server,
         (&database, "nowhere"),
-        &["database \"nowhere\" does not exist", "config.yaml:9:12 `db_config.db_name`", "CREATE DATABASE \"nowhere\""],
+        &[
+            "database \"nowhere\" does not exist",
+            "config.yaml:9:12 `db_config.db_name`",
+            "CREATE DATABASE \"nowhere\"",
+        ],
     );
     check(
         &server,

@@ -268,7 +268,9 @@ fn insert(
     insert_details(conn, &new.alert, id, &now_text, now)?;
     if older == Older::Deleted {
         // The trigger that watches over foreign deletions would note down every one of these.
-        conn.execute_batch("INSERT INTO shieldwall_state VALUES ('quiet', 1) ON CONFLICT DO NOTHING")?;
+        conn.execute_batch(
+            "INSERT INTO shieldwall_state VALUES ('quiet', 1) ON CONFLICT DO NOTHING",
+        )?;
         for ready in &decisions {
             delete_older(tx, ready)?;
         }
@@ -542,11 +544,7 @@ const ALERT: &str = "a.id, a.uuid, m.machine_id, a.kind, a.created_at, a.scenari
     a.source_range, a.source_as_name, a.source_as_number, a.source_country, a.source_latitude, \
     a.source_longitude, a.profile";
 
-fn load(
-    conn: &Connection,
-    id: i64,
-    without_decisions: bool,
-) -> sql::Result<Option<StoredAlert>> {
+fn load(conn: &Connection, id: i64, without_decisions: bool) -> sql::Result<Option<StoredAlert>> {
     let found = conn
         .prepare_cached(&format!(
             "SELECT {ALERT} FROM alerts a LEFT JOIN machines m ON m.id = a.machine_alerts WHERE a.id = ?"
@@ -581,8 +579,7 @@ fn stored(row: &Row<'_>) -> sql::Result<StoredAlert> {
         Ok(row.get_ref(column)?.as_str().and_then(time::from_text).unwrap_or_default())
     };
     #[expect(clippy::cast_possible_truncation, reason = "coordinates are stored from an f32")]
-    let degrees =
-        |column: usize| row.get::<Option<f64>>(column).map(|d| d.unwrap_or(0.0) as f32);
+    let degrees = |column: usize| row.get::<Option<f64>>(column).map(|d| d.unwrap_or(0.0) as f32);
     Ok(StoredAlert {
         id: AlertId(row.get(0)?),
         uuid: text(1)?,
@@ -600,10 +597,7 @@ fn stored(row: &Row<'_>) -> sql::Result<StoredAlert> {
                 .unwrap_or(0),
             start_at: Time::utc(instant(10)?),
             stop_at: Time::utc(instant(11)?),
-            capacity: row
-                .get::<Option<i64>>(12)?
-                .and_then(|n| i32::try_from(n).ok())
-                .unwrap_or(0),
+            capacity: row.get::<Option<i64>>(12)?.and_then(|n| i32::try_from(n).ok()).unwrap_or(0),
             leakspeed: time::length_from_text(&text(13)?),
             simulated: row.get(14)?,
             remediation: row.get::<Option<bool>>(15)?.unwrap_or(false),

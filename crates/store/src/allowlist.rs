@@ -102,8 +102,7 @@ impl Store {
     /// When the database refuses.
     pub async fn allowlists(&self, items: Items) -> Result<Vec<Allowlist>, Error> {
         let work = move |conn: &Connection| {
-            let mut statement =
-                conn.prepare_cached(&format!("SELECT {LIST} FROM allow_lists"))?;
+            let mut statement = conn.prepare_cached(&format!("SELECT {LIST} FROM allow_lists"))?;
             let mut found: Vec<(i64, Allowlist)> =
                 statement.query_map((), list)?.collect::<Result<_, _>>()?;
             // Here, since databases differ in the order of texts.

@@ -117,7 +117,9 @@ impl Store {
                 .execute(params![name, time::to_text(now.plus_nanos(-stale))])?;
             let n_taken = tx
                 .conn
-                .prepare_cached("INSERT INTO locks (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING")?
+                .prepare_cached(
+                    "INSERT INTO locks (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                )?
                 .execute(params![name, time::to_text(now)])?;
             Ok(n_taken == 1)
         };

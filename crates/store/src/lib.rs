@@ -120,7 +120,8 @@ impl Store {
     /// When the server cannot be reached or will not have us, or the database cannot be written or
     /// is newer than this program.
     pub fn connect(server: &Server, index: Index, now: Timestamp) -> Result<Self, Error> {
-        let n_readers = server.max_connections.saturating_sub(1).clamp(1, READERS);
+        let wanted = if index == Index::Kept { READERS } else { 1 };
+        let n_readers = server.max_connections.saturating_sub(1).clamp(1, wanted);
         let place = Place::Server(Arc::new(server.clone()));
         // Each connection has a runtime, which cannot be started where the caller is part of one.
         let starting = || Self::start(&place, index, n_readers, now);

@@ -218,21 +218,14 @@ fn apply(conn: &Connection, place: &Place, now: Timestamp) -> Result<(), Error> 
         conn.prepare_cached(
             "INSERT INTO shieldwall_migrations (version, checksum, applied_at) VALUES (?, ?, ?)",
         )
-        .and_then(|mut statement| {
-            statement.execute(params![version, checksum, time::to_text(now)])
-        })
+        .and_then(|mut statement| statement.execute(params![version, checksum, time::to_text(now)]))
         .map_err(sql)?;
     }
     conn.commit().map_err(sql)
 }
 
 /// Adds a column to a table that exists and lacks it. Table and column are our own constants.
-fn add_column(
-    conn: &Connection,
-    table: &str,
-    column: &str,
-    declaration: &str,
-) -> sql::Result<()> {
+fn add_column(conn: &Connection, table: &str, column: &str, declaration: &str) -> sql::Result<()> {
     if conn.is_postgres() {
         let declaration =
             declaration.replace("DATETIME", "TIMESTAMPTZ").replace("INTEGER", "BIGINT");

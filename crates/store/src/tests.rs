@@ -335,6 +335,30 @@ async fn decisions_end_when_told() {
 }
 
 #[tokio::test]
+async fn an_end_between_two_ticks_of_the_database_is_told_once() {
+    let bench = Bench::new();
+    let nanos = |nanos: i64| at(60).plus_nanos(nanos);
+    let mut sent = alert(1, vec![decision("1.2.3.4", 60)]);
+    sent.alert.stop_at = Time::utc(T0.plus_nanos(1_700));
+    bench.store.record(vec![sent], T0).await.unwrap();
+    let mut from = From::Startup;
+    let mut told = Vec::new();
+    // A database may know microseconds only: the decision ends in the second, the polls lie around it.
+    for now in [0, 900, 1_300, 1_690, 1_710, 2_500, 9_000].map(nanos) {
+        let filter = DecisionFilter::default();
+        let mut stream = bench.store.stream(from, filter.clone(), Dedup::Off, now).unwrap();
+        while stream.next_new().is_some() {}
+        while let Some(page) = stream.next_deleted().await.unwrap() {
+            told.extend(page.iter().map(|_| now));
+        }
+        let n_active = bench.store.decisions(&filter, Page::default(), now).unwrap().len();
+        assert_eq!(n_active + told.len(), 1, "at {now:?}");
+        from = From::After(stream.cursor());
+    }
+    assert_eq!(told.len(), 1);
+}
+
+#[tokio::test]
 async fn many_end_in_steps() {
     let bench = Bench::new();
     let many = (0..2500u32).map(|n| NewDecision {

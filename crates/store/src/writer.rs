@@ -277,12 +277,7 @@ fn commit(
 }
 
 /// Commits, and shows in memory what was committed.
-fn finish(
-    mut tx: Tx<'_>,
-    place: &Place,
-    shared: &Shared,
-    begun: u64,
-) -> Result<(), Error> {
+fn finish(mut tx: Tx<'_>, place: &Place, shared: &Shared, begun: u64) -> Result<(), Error> {
     let sql = |error: sql::Error| classify(place, &error);
     let conn = tx.conn;
     if tx.taken {
@@ -361,11 +356,7 @@ pub(crate) fn newest_seq(conn: &Connection) -> sql::Result<u64> {
 }
 
 /// The changes other programs made up to the number `newest`, that memory does not have.
-fn foreign_changes(
-    conn: &Connection,
-    shared: &Shared,
-    newest: u64,
-) -> sql::Result<Vec<Change>> {
+fn foreign_changes(conn: &Connection, shared: &Shared, newest: u64) -> sql::Result<Vec<Change>> {
     let known = shared.seq().0;
     if known >= newest || !shared.is_kept() {
         return Ok(Vec::new());

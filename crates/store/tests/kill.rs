@@ -11,23 +11,37 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
 use model::{Alert, NewDecision, Scope, Source, Time, Timestamp, Uuid};
 use store::{
-    AlertFilter, AlertId, DecisionFilter, Error, Index, NewAlert, NewMachine, Page, Seq, Settings,
-    Store,
+    AlertFilter, AlertId, DecisionFilter, Error, Index, NewAlert, NewMachine, Page, Seq, Server,
+    ServerAddress, Settings, SslMode, Store,
 };
 
 const CHILD: &str = "SHIELDWALL_STORE_KILL_TEST";
 const NOW: Timestamp = Timestamp::from_unix(1_700_000_000, 0);
 const N_KILLS: u64 = 12;
 
-fn open(path: &Path) -> Result<Store, Error> {
-    Store::open(&Settings { path: path.to_path_buf(), index: Index::Kept }, NOW)
+/// Opens the database at `place`: a file, or `port name directory` of one on a server.
+fn open(place: &str) -> Result<Store, Error> {
+    let words: Vec<&str> = place.splitn(3, ' ').collect();
+    let [port, database, directory] = words.as_slice() else {
+        return Store::open(&Settings { path: place.into(), index: Index::Kept }, NOW);
+    };
+    let server = Server {
+        address: ServerAddress::Socket { directory: directory.into(), port: port.parse().unwrap() },
+        user: "postgres".to_owned(),
+        password: String::new(),
+        database: (*database).to_owned(),
+        ssl_mode: SslMode::Disable,
+        ca_cert: None,
+        client_cert: None,
+        max_connections: 4,
+    };
+    Store::connect(&server, Index::Kept, NOW)
 }
 
 /// The address that stands for the number `n`.
@@ -108,11 +122,11 @@ async fn write_on(store: Store, round: u32, writer: u32) {
 fn child() {
     let Some(order) = std::env::var_os(CHILD) else { return };
     let order = order.into_string().unwrap();
-    let (round, path) = order.split_once(' ').unwrap();
+    let (round, place) = order.split_once(' ').unwrap();
     let round = round.parse().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     runtime.block_on(async {
-        let store = open(Path::new(path)).unwrap();
+        let store = open(place).unwrap();
         let writers: Vec<_> =
             (0..4).map(|writer| tokio::spawn(write_on(store.clone(), round, writer))).collect();
         for writer in writers {
@@ -124,13 +138,23 @@ fn child() {
 #[tokio::test]
 async fn what_was_acknowledged_survives() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store.db");
+    survives(dir.path().join("store.db").to_str().unwrap()).await;
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_on_a_server() {
+    let Some(server) = testkit::postgres::Server::start() else { return };
+    let directory = server.socket_directory().display();
+    survives(&format!("{} {} {directory}", server.port(), server.create_database())).await;
+}
+
+async fn survives(place: &str) {
     let mut acknowledged: Vec<Vec<String>> = Vec::new();
     let mut newest = 0;
     for round in 0..N_KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child", "--nocapture"])
-            .env(CHILD, format!("{round} {}", path.display()))
+            .env(CHILD, format!("{round} {place}"))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -152,7 +176,7 @@ async fn what_was_acknowledged_survives() {
         }
         child.wait().unwrap();
         assert!(n_lines >= enough, "the child stopped by itself after {n_lines} lines");
-        let store = open(&path).unwrap();
+        let store = open(place).unwrap();
         check(&store, &acknowledged).await;
         let Seq(seq) = store.seq().unwrap();
         assert!(seq >= newest, "numbers of changes never go back");

@@ -143,7 +143,10 @@ impl Server {
 
     fn spawn(&mut self) {
         let mut shell = self.owned("sh");
-        shell.args(["-c", KEEPER, "keeper"]).arg(self.log_path()).arg(self.programs.join("postgres"));
+        shell
+            .args(["-c", KEEPER, "keeper"])
+            .arg(self.log_path())
+            .arg(self.programs.join("postgres"));
         shell.arg("-D").arg(self.data());
         let settings = [
             format!("port={}", self.port),
@@ -226,6 +229,11 @@ impl Server {
         let answer = psql.wait_with_output().expect("psql ends");
         assert!(answer.status.success(), "{sql}: {}", String::from_utf8_lossy(&answer.stderr));
         String::from_utf8_lossy(&answer.stdout).trim().to_owned()
+    }
+
+    /// Sets something for the next launch, as `name=value`.
+    pub fn set(&mut self, option: &str) {
+        self.options.push(option.to_owned());
     }
 
     /// The directory of the socket.

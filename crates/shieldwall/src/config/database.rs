@@ -135,7 +135,9 @@ impl Location {
     pub(crate) fn file(&self) -> Result<&Path> {
         match self {
             Self::File(path) => Ok(path),
-            Self::Server(server, _) => bail!("the database is on a server ({server}), not in a file"),
+            Self::Server(server, _) => {
+                bail!("the database is on a server ({server}), not in a file")
+            }
         }
     }
 }
@@ -223,8 +225,11 @@ pub(super) fn read(tree: &Yaml, usual: PathBuf, desk: &mut Desk) -> Database {
 fn server(tree: &Yaml, desk: &mut Desk) -> store::Server {
     if let Some(wal) = value(tree, "db_config.use_wal") {
         desk.report(
-            Diagnostic::warning(codes::BAD_SETTING, "`db_config.use_wal` means nothing to PostgreSQL")
-                .at(wal.span, "for sqlite only"),
+            Diagnostic::warning(
+                codes::BAD_SETTING,
+                "`db_config.use_wal` means nothing to PostgreSQL",
+            )
+            .at(wal.span, "for sqlite only"),
         );
     }
     let text = |desk: &mut Desk, key: &str| {
@@ -323,7 +328,13 @@ mod tests {
     fn other_databases_trouble_only_who_opens_them() {
         let (database, mistakes) = check("db_config: {type: mysql}\n");
         assert!(mistakes.is_empty());
-        assert!(database.location(|| Ok("x".into())).unwrap_err().to_string().contains("not supported yet"));
+        assert!(
+            database
+                .location(|| Ok("x".into()))
+                .unwrap_err()
+                .to_string()
+                .contains("not supported yet")
+        );
         let (database, _) = check("db_config: {type: meh}\n");
         let error = database.location(|| Ok("x".into())).unwrap_err().to_string();
         assert_eq!(error, "unknown database type 'meh'");
@@ -351,7 +362,10 @@ mod tests {
                 database: "wall".to_owned(),
                 ssl_mode: SslMode::VerifyFull,
                 ca_cert: Some("/ca.pem".into()),
-                client_cert: Some(ClientCertificate { cert: "/c.pem".into(), key: "/k.pem".into() }),
+                client_cert: Some(ClientCertificate {
+                    cert: "/c.pem".into(),
+                    key: "/k.pem".into(),
+                }),
                 max_connections: 7,
             };
             assert_eq!(server, want);

@@ -127,7 +127,8 @@ fn put_text(text: &str, out: &mut BytesMut) {
 /// An instant as PostgreSQL counts it. What is no instant lies before all of them, as the empty text
 /// lies before every text.
 fn to_micros(text: &str) -> i64 {
-    time::from_text(text).map_or(i64::MIN, |at| at.unix_nanos().div_euclid(1000) - EPOCH * 1_000_000)
+    time::from_text(text)
+        .map_or(i64::MIN, |at| at.unix_nanos().div_euclid(1000) - EPOCH * 1_000_000)
 }
 
 /// An instant's text. Those beyond what an instant can be become the first or the last.
@@ -151,7 +152,9 @@ impl<'a> FromSql<'a> for Cell<'a> {
             Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::JSON | Type::NAME => {
                 Self::Text(std::str::from_utf8(raw)?.into())
             }
-            Type::JSONB => Self::Text(std::str::from_utf8(raw.get(1..).unwrap_or_default())?.into()),
+            Type::JSONB => {
+                Self::Text(std::str::from_utf8(raw.get(1..).unwrap_or_default())?.into())
+            }
             _ => Self::Other,
         })
     }
@@ -354,7 +357,10 @@ mod tests {
         check("1999-01-01 00:00:00.5+00:00", "1999-01-01 00:00:00.5+00:00");
         let first = time::to_text(Timestamp::MIN);
         check("", &first);
-        assert!(to_micros("") < to_micros(&first) && to_micros(&first) < to_micros("1970-01-01 00:00:00"));
+        assert!(
+            to_micros("") < to_micros(&first)
+                && to_micros(&first) < to_micros("1970-01-01 00:00:00")
+        );
         // The year 1, as others write "never"; infinity, as people do.
         assert_eq!(from_micros(-63_082_281_600_000_000), first);
         assert_eq!(from_micros(i64::MAX), time::to_text(Timestamp::MAX));

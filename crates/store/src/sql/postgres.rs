@@ -20,10 +20,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_postgres::{
-    Client, Config, Row, Statement,
-    config::SslMode as Ssl,
-    error::SqlState,
-    types::ToSql,
+    Client, Config, Row, Statement, config::SslMode as Ssl, error::SqlState, types::ToSql,
 };
 
 use super::{Cell, Error, Result, Server, ServerAddress, SslMode, tls, translate};
@@ -221,7 +218,8 @@ impl Session {
     /// Finds a statement prepared, or prepares it. `name` is the statement before `text` made it
     /// one of PostgreSQL's.
     fn prepare(&self, live: &Live, name: &str, text: impl FnOnce() -> String) -> Result<Statement> {
-        let statements = || live.statements.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let statements =
+            || live.statements.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(statement) = statements().get(name) {
             return Ok(statement.clone());
         }
@@ -424,7 +422,9 @@ fn is_lost(error: &tokio_postgres::Error) -> bool {
             ];
             gone.contains(code) || code.code().starts_with("08")
         }
-        None => error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>()),
+        None => {
+            error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>())
+        }
     }
 }
 
@@ -432,10 +432,8 @@ fn is_lost(error: &tokio_postgres::Error) -> bool {
 pub(crate) fn words(error: &tokio_postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
         let more = db.hint().or_else(|| db.detail());
-        return more.map_or_else(
-            || db.message().to_owned(),
-            |more| format!("{} ({more})", db.message()),
-        );
+        return more
+            .map_or_else(|| db.message().to_owned(), |more| format!("{} ({more})", db.message()));
     }
     let mut text = error.to_string();
     let mut source = error.source();

@@ -19,7 +19,7 @@ pub struct Server {
     pub ca_cert: Option<PathBuf>,
     /// What is shown where the server asks for a certificate.
     pub client_cert: Option<ClientCertificate>,
-    /// At most so many connections, one of which writes.
+    /// At most so many connections: one that writes, and at least one that reads.
     pub max_connections: usize,
 }
 

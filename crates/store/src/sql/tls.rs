@@ -160,15 +160,16 @@ where
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, host: &str) -> io::Result<Connect> {
+        // A socket has no name, and no TLS either: that is only noticed when it is wanted.
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other);
-        Ok(Connect { tls: TlsConnector::from(Arc::clone(&self.0)), name: name? })
+        Ok(Connect { tls: TlsConnector::from(Arc::clone(&self.0)), name })
     }
 }
 
 /// One connection about to be made safe.
 pub(super) struct Connect {
     tls: TlsConnector,
-    name: ServerName<'static>,
+    name: io::Result<ServerName<'static>>,
 }
 
 impl<S> TlsConnect<S> for Connect
@@ -180,7 +181,7 @@ where
     type Future = Pin<Box<dyn Future<Output = io::Result<Stream<S>>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { Ok(Stream(self.tls.connect(self.name, stream).await?)) })
+        Box::pin(async move { Ok(Stream(self.tls.connect(self.name?, stream).await?)) })
     }
 }
 
@@ -203,8 +204,11 @@ fn end_point(leaf: &[u8]) -> Option<Vec<u8>> {
     let (_, certificate) = x509_parser::parse_x509_certificate(leaf).ok()?;
     Some(match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
         // MD5, SHA-1 and SHA-256 with RSA, SHA-1 and SHA-256 with ECDSA.
-        "1.2.840.113549.1.1.4" | "1.2.840.113549.1.1.5" | "1.2.840.113549.1.1.11"
-        | "1.2.840.10045.4.1" | "1.2.840.10045.4.3.2" => Sha256::digest(leaf).to_vec(),
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.113549.1.1.11"
+        | "1.2.840.10045.4.1"
+        | "1.2.840.10045.4.3.2" => Sha256::digest(leaf).to_vec(),
         "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => Sha384::digest(leaf).to_vec(),
         "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => Sha512::digest(leaf).to_vec(),
         _ => return None,
@@ -236,5 +240,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_has_an_end_point() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let der = made.cert.der();
+        assert_eq!(end_point(der), Some(Sha256::digest(der).to_vec()));
+        assert_eq!(end_point(b"no certificate"), None);
     }
 }

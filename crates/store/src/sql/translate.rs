@@ -49,7 +49,9 @@ fn write(sql: &str, offset: usize, out: &mut String) {
                 out.push_str(&(offset + n_marks).to_string());
                 rest = &after[n_digits..];
             }
-            Some(b'+') if after.starts_with(|next: char| next.is_ascii_alphabetic()) => rest = after,
+            Some(b'+') if after.starts_with(|next: char| next.is_ascii_alphabetic()) => {
+                rest = after
+            }
             _ => {
                 rest = found;
                 for (ours, theirs) in [("CROSS JOIN ", "JOIN "), ("instr(", "strpos(")] {

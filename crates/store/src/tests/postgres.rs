@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A server for the tests of this file, started once.
 fn shared() -> Option<&'static testkit::postgres::Server> {
     static SERVER: OnceLock<Option<testkit::postgres::Server>> = OnceLock::new();
-    SERVER.get_or_init(testkit::postgres::Server::start).as_ref()
+    // None of its tests asks it to survive anything, and making databases is mostly waiting for disks.
+    SERVER.get_or_init(|| testkit::postgres::Server::start_with(&["fsync=off"])).as_ref()
 }
 
 /// How a database of a test server is reached through its socket, as the administrator.
@@ -77,7 +78,8 @@ fn all_of_it_again_on_a_server() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    let n_databases = server.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'again%'");
+    let n_databases =
+        server.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'again%'");
     let n_databases: u32 = n_databases.parse().unwrap();
     assert!(n_databases >= 20, "only {n_databases} tests used the server:\n{said}");
 }
@@ -148,8 +150,10 @@ async fn two_servers_that_start_at_once_make_one_schema() {
         }
     });
     assert_eq!(server.sql(&database.database, "SELECT count(*) FROM shieldwall_migrations"), "2");
-    let changes = ["UPDATE shieldwall_migrations SET checksum = 'x' WHERE version = 1",
-        "INSERT INTO shieldwall_migrations VALUES (99, 'x', now())"];
+    let changes = [
+        "UPDATE shieldwall_migrations SET checksum = 'x' WHERE version = 1",
+        "INSERT INTO shieldwall_migrations VALUES (99, 'x', now())",
+    ];
     for (sql, word) in changes.into_iter().zip(["another text", "newer"]) {
         server.sql(&database.database, sql);
         let Err(error) = Store::connect(&database, Index::Kept, T0) else { panic!("opened") };
@@ -210,7 +214,8 @@ async fn what_others_made_is_taken_over() {
     let machine = store.machine("old").await.unwrap().unwrap();
     assert!(machine.validated && machine.auth == MachineAuth::Password);
     assert_eq!(machine.updated_at.unix().1, 250_000_000);
-    let hub = MachineChange { hub_state: Some("{\"a\": 1}".to_owned()), ..MachineChange::default() };
+    let hub =
+        MachineChange { hub_state: Some("{\"a\": 1}".to_owned()), ..MachineChange::default() };
     store.change_machine("old", hub, T0).await.unwrap();
     let machine = store.machine("old").await.unwrap().unwrap();
     assert_eq!(machine.hub_state.as_deref(), Some("{\"a\": 1}"));
@@ -230,7 +235,8 @@ async fn texts_no_column_of_a_server_could_hold_are_stored_all_the_same() {
     // Longer than an entry of a b-tree, and nothing a compressor could shorten.
     let mut state = 7u64;
     let long: String = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         char::from_u32(0x4e00 + u32::try_from(state >> 51).unwrap()).unwrap()
     })
     .take(6000)
@@ -261,7 +267,8 @@ async fn a_large_list_comes_and_goes_whole() {
     // The numbers that were told are those of the rows.
     for n in [0u32, 511, 512, 5_002] {
         let id = decisions[usize::try_from(n).unwrap()].0;
-        let value = server.sql(&database.database, &format!("SELECT value FROM decisions WHERE id = {id}"));
+        let value =
+            server.sql(&database.database, &format!("SELECT value FROM decisions WHERE id = {id}"));
         assert_eq!(value, address(n));
     }
     store.close();
@@ -275,7 +282,8 @@ async fn a_large_list_comes_and_goes_whole() {
 async fn a_server_that_dies_is_done_without_and_found_again() {
     let Some(mut server) = testkit::postgres::Server::start() else { return };
     let (_, store) = connected(&server);
-    let key = NewBouncer { name: "fw".to_owned(), key_hash: "hash".to_owned(), ..NewBouncer::default() };
+    let key =
+        NewBouncer { name: "fw".to_owned(), key_hash: "hash".to_owned(), ..NewBouncer::default() };
     store.add_bouncer(key, T0).await.unwrap();
     assert_eq!(store.bouncers_with_key("hash").await.unwrap().len(), 1);
     store.record(vec![alert(1, vec![decision("1.2.3.4", 1000)])], T0).await.unwrap();
@@ -285,7 +293,11 @@ async fn a_server_that_dies_is_done_without_and_found_again() {
             _ => server.stop(),
         }
         assert_eq!(active(&store), usize::try_from(round).unwrap() + 1, "memory still answers");
-        assert_eq!(store.bouncers_with_key("hash").await.unwrap().len(), 1, "known keys still read");
+        assert_eq!(
+            store.bouncers_with_key("hash").await.unwrap().len(),
+            1,
+            "known keys still read"
+        );
         let sent = alert(u128::from(round) + 2, vec![decision(&format!("5.6.7.{round}"), 1000)]);
         let error = store.record(vec![sent.clone()], T0).await.unwrap_err();
         assert!(matches!(error, Error::Unreachable { .. }), "{error}");
@@ -368,4 +380,128 @@ async fn what_a_server_acknowledged_survives_its_death() {
     store.close();
     assert_eq!(active(&Store::connect(&database, Index::Kept, T0).unwrap()), n_rows);
     println!("{} acknowledged alerts survived 4 kills, {n_rows} stored", stored.len());
+}
+
+/// Signs certificates for the tests.
+struct Signer {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    pem: String,
+}
+
+impl Signer {
+    fn new() -> Self {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: rcgen::Issuer::new(params, key), pem }
+    }
+
+    /// A certificate and its key, in files of these names.
+    fn issue(&self, dir: &std::path::Path, host: &str, name: &str) -> ClientCertificate {
+        let mut params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let files = ClientCertificate {
+            cert: dir.join(format!("{name}.pem")),
+            key: dir.join(format!("{name}.key")),
+        };
+        std::fs::write(&files.cert, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        files
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_as_safe_as_its_mode_says() {
+    let Some(mut server) = testkit::postgres::Server::start_with(&["fsync=off"]) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (signer, stranger) = (Signer::new(), Signer::new());
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let ours = write("ca.pem", &signer.pem);
+    let theirs = write("other-ca.pem", &stranger.pem);
+    let client = signer.issue(dir.path(), "client", testkit::postgres::ROLE);
+    // What the server reads lies where only it can.
+    let own = signer.issue(server.socket_directory(), "localhost", "server");
+    let ca = server.socket_directory().join("ca.pem");
+    std::fs::copy(&ours, &ca).unwrap();
+    for file in [&own.cert, &own.key, &ca] {
+        server.give(file);
+    }
+    let by_certificate = server.create_database();
+    let good = by_network(&server, &server.create_database());
+    let rules = std::path::PathBuf::from(server.sql("postgres", "SHOW hba_file"));
+    let before = std::fs::read_to_string(&rules).unwrap();
+    let more = format!(
+        "hostssl {by_certificate} all 127.0.0.1/32 cert\nhostnossl {by_certificate} all all reject\n"
+    );
+    std::fs::write(&rules, more + &before).unwrap();
+    server.stop();
+    server.set("ssl=on");
+    for (name, file) in [("cert", &own.cert), ("key", &own.key), ("ca", &ca)] {
+        server.set(&format!("ssl_{name}_file={}", file.display()));
+    }
+    server.launch();
+
+    let n_safe = || {
+        server.sql(
+            "postgres",
+            "SELECT count(*) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) \
+             WHERE a.application_name LIKE 'shieldwall%' AND s.ssl",
+        )
+    };
+    let host = |host: &str| ServerAddress::Tcp { host: host.to_owned(), port: server.port() };
+    let with = |ssl_mode, name: &str, ca_cert: Option<&std::path::PathBuf>| Server {
+        address: host(name),
+        ssl_mode,
+        ca_cert: ca_cert.cloned(),
+        ..good.clone()
+    };
+    let (ours, theirs) = (Some(&ours), Some(&theirs));
+    for (mode, name, ca, is_safe) in [
+        (SslMode::Disable, "127.0.0.1", None, false),
+        (SslMode::Prefer, "127.0.0.1", None, true),
+        (SslMode::Require, "127.0.0.1", None, true),
+        (SslMode::Require, "127.0.0.1", ours, true),
+        (SslMode::VerifyCa, "127.0.0.1", ours, true),
+        (SslMode::VerifyFull, "localhost", ours, true),
+    ] {
+        let store = Store::connect(&with(mode, name, ca), Index::Kept, T0).unwrap();
+        store.set_config_item("a", "b", T0).await.unwrap();
+        assert_eq!(n_safe() != "0", is_safe, "{mode:?} {name} {ca:?}");
+        store.close();
+        // The server lets go of a connection a moment after its client.
+        eventually("the end of a connection", async || (n_safe() == "0").then_some(())).await;
+    }
+    for (mode, name, ca, setting) in [
+        (SslMode::Require, "127.0.0.1", theirs, "ssl_ca_cert"),
+        (SslMode::VerifyCa, "127.0.0.1", theirs, "ssl_ca_cert"),
+        (SslMode::VerifyCa, "127.0.0.1", None, "sslmode"),
+        (SslMode::VerifyFull, "127.0.0.1", ours, "ssl_ca_cert"),
+        (SslMode::VerifyFull, "localhost", None, "sslmode"),
+    ] {
+        let refused = Store::connect(&with(mode, name, ca), Index::Kept, T0).err().unwrap();
+        let Error::Refused { setting: told, .. } = &refused else { panic!("{refused}") };
+        assert_eq!(*told, setting, "{mode:?} {name} {ca:?}: {refused}");
+    }
+    let missing = std::path::PathBuf::from("/nowhere/ca.pem");
+    let refused =
+        Store::connect(&with(SslMode::VerifyCa, "localhost", Some(&missing)), Index::Kept, T0);
+    assert!(refused.err().unwrap().to_string().contains("/nowhere/ca.pem"));
+
+    // A certificate of ours, in place of a password.
+    let shown = Server {
+        database: by_certificate,
+        password: String::new(),
+        client_cert: Some(client),
+        ..with(SslMode::VerifyFull, "localhost", ours)
+    };
+    Store::connect(&shown, Index::Kept, T0).unwrap().close();
+    let hidden = Server { client_cert: None, ..shown };
+    assert!(Store::connect(&hidden, Index::Kept, T0).is_err());
 }
