@@ -10,7 +10,7 @@
 //! `station` (a Debian installation that talks to a server), `server`, `namespace`, then one file
 //! per client.
 
-mod running;
+pub(crate) mod running;
 
 mod scene;
 

@@ -10,16 +10,17 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::{self, Credentials, Server, Settings},
+    config::{self, Credentials, Prometheus, Server, Settings},
     outside::World,
     profiles::Decider,
     report,
     rules::Keep,
     run::{
         Sink,
-        agent::{self, Agent, Running},
+        agent::{self, Agent, Detail, Running, Window},
         heartbeat,
         outbox::{self, Outbox, deliver, local::Local, parent::Parent, remote::Remote},
+        prometheus::Endpoint,
         serve::{self, Api},
     },
     terminal,
@@ -27,6 +28,7 @@ use crate::{
 use acquis::Checkpoints;
 use anyhow::{Context as _, Result, bail, ensure};
 use engine::{Limits, Outside, Program};
+use lapi::exposition::{Exposition, Kind};
 use model::Alert;
 use std::{
     fs,
@@ -75,6 +77,44 @@ pub(super) enum Show {
     Printed(Output),
     /// They are logged, as daemons do.
     Logged,
+}
+
+/// Those beside detection who have to do with it.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    window: &'a Window,
+    api: Option<&'a Api>,
+}
+
+/// Shows Prometheus what is counted, where settings say so. Monitoring that cannot start is told
+/// and keeps nothing else from running.
+fn metrics(
+    settings: Option<&Settings>,
+    api: Option<&Api>,
+    window: &Arc<Window>,
+    runtime: &Handle,
+) -> Option<Endpoint> {
+    let Prometheus { address, full } = settings?.prometheus.clone()?;
+    let (window, runtime) = (Arc::clone(window), runtime.clone());
+    let service = api.map(|api| api.service().clone());
+    let page = move || {
+        let mut page = Exposition::default();
+        page.name("cs_info", Kind::Gauge, "The version that runs.");
+        page.sample("cs_info", &[("version", concat!("v", env!("CARGO_PKG_VERSION")))], 1);
+        window.expose(if full { Detail::Full } else { Detail::Aggregated }, &mut page);
+        if let Some(service) = &service {
+            runtime.block_on(service.expose(&mut page));
+        }
+        page.finish()
+    };
+    match Endpoint::start(&address, page) {
+        Ok(endpoint) => Some(endpoint),
+        Err(error) => {
+            let reason = terminal::quoted(&format!("{error:#}"));
+            warn!(%reason, "no metrics for Prometheus");
+            None
+        }
+    }
 }
 
 impl Daemon<'_> {
@@ -152,6 +192,11 @@ impl Daemon<'_> {
             database: path,
             retention: database.retention,
             decide: Arc::new(decider),
+            counting: match settings.and_then(|settings| settings.prometheus.as_ref()) {
+                None => lapi::Counting::Nothing,
+                Some(Prometheus { full: false, .. }) => lapi::Counting::Routes,
+                Some(Prometheus { full: true, .. }) => lapi::Counting::Everything,
+            },
         };
         Api::start(plan, runtime)
     }
@@ -162,7 +207,9 @@ impl Daemon<'_> {
         let data = settings.and_then(|settings| settings.data_dir.as_deref());
         let outside: Arc<dyn Outside> = Arc::new(World::open(data, dns, &mut Vec::new()));
         let api = self.start_api(settings, server, Arc::clone(&outside), runtime)?;
+        let metrics = metrics(settings, Some(&api), &Arc::default(), runtime);
         let outcome = serve::wait(&mut || self.reload_profiles(&api, &outside));
+        drop(metrics);
         api.stop(runtime);
         outcome
     }
@@ -187,13 +234,17 @@ impl Daemon<'_> {
         let outside = Arc::clone(&running.outside);
         let api =
             server.map(|server| self.start_api(settings, server, outside, runtime)).transpose()?;
+        let window = Arc::<Window>::default();
+        let metrics = metrics(settings, api.as_ref(), &window, runtime);
         let detected = self.parents(settings, api.as_ref(), own.as_ref(), &rules.program, runtime);
         let outcome = detected.and_then(|parents| {
             info!(program = %rules.program.describe(), sources = sources.len(), "starting");
             let named = watch.state.is_some();
             let checkpoints = up::checkpoints(self.state(settings).as_deref(), named)?;
-            self.watch(settings, running, sources, checkpoints, &parents, api.as_ref())
+            let seen = Seen { window: &window, api: api.as_ref() };
+            self.watch(settings, running, sources, checkpoints, &parents, seen)
         });
+        drop(metrics);
         if let Some(api) = api {
             api.stop(runtime);
         }
@@ -208,7 +259,7 @@ impl Daemon<'_> {
         sources: Vec<acquis::Source>,
         checkpoints: Checkpoints,
         parents: &[Arc<dyn Parent>],
-        api: Option<&Api>,
+        seen: Seen<'_>,
     ) -> Result<()> {
         let outbox = if parents.is_empty() { None } else { Some(self.outbox(settings, parents)?) };
         let limits = Limits::default();
@@ -216,7 +267,7 @@ impl Daemon<'_> {
             Courier { show: self.show, color: terminal::stdout_color(), outbox: outbox.as_ref() };
         let mut reload = || {
             let running = up::reload(self.watch)?;
-            if let Some(api) = api {
+            if let Some(api) = seen.api {
                 self.reload_profiles(api, &running.outside);
             }
             Some(running)
@@ -228,6 +279,7 @@ impl Daemon<'_> {
             limits: Limits { buckets: self.watch.max_buckets.unwrap_or(limits.buckets), ..limits },
             status_every: Duration::from_secs(self.watch.status.max(1)),
             sink: &mut courier,
+            window: seen.window,
             reload: &mut reload,
         };
         let clock = SystemClock::start();

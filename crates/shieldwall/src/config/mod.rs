@@ -34,5 +34,5 @@ pub(crate) use client::Client;
 pub(crate) use credentials::{Credentials, Proof, Secret, address as credentials_address};
 pub(crate) use raw::{Desk, value as raw_value};
 pub(crate) use server::{Server, Verification, token_secret};
-pub(crate) use settings::{DATA_DIR, DnsSettings, Read, Settings, load};
+pub(crate) use settings::{DATA_DIR, DnsSettings, Prometheus, Read, Settings, load};
 pub(crate) use state::{CONFIG_DIRS, Usual, state_dir, usual, usual_state_dir};

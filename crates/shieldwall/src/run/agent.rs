@@ -8,13 +8,15 @@
 //! Shutdown goes the way of the lines: sources, engine, output, positions on disk.
 //!
 //! Reading order: this file, [`drive`] (the engine's thread), [`settle`] (the output's),
-//! [`published`] (numbers for the others).
+//! [`published`] (numbers for the others), [`window`] (numbers for monitoring).
 
 mod drive;
 
 mod published;
 
 mod settle;
+
+mod window;
 
 use super::Sink;
 use crate::{clock::SystemClock, terminal};
@@ -40,6 +42,8 @@ use std::{
     time::Duration,
 };
 use tracing::{error, info, warn};
+use window::Reads;
+pub(crate) use window::{Detail, Window};
 
 /// Batches between the sources and the engine. When it is full, sources wait.
 const LINES: usize = 8;
@@ -64,6 +68,8 @@ pub(crate) struct Agent<'a> {
     pub(crate) status_every: Duration,
     /// Takes the alerts.
     pub(crate) sink: &'a mut dyn Sink,
+    /// Shows others what is counted here.
+    pub(crate) window: &'a Window,
     /// Compiles the rules anew; `None` keeps the old ones, and has said why.
     pub(crate) reload: &'a mut dyn FnMut() -> Option<Running>,
 }
@@ -78,7 +84,7 @@ enum Event {
 impl Agent<'_> {
     /// Runs until the sources end or a signal says so.
     pub(crate) fn run(self) -> Result<()> {
-        let Self { rules, sources, checkpoints, limits, status_every, sink, reload } = self;
+        let Self { rules, sources, checkpoints, limits, status_every, sink, window, reload } = self;
         if sources.is_empty() {
             bail!("no datasource is left to read from");
         }
@@ -132,7 +138,11 @@ impl Agent<'_> {
             spawn(scope, "engine", move || driver.run())?;
 
             let n_sources = sources.len();
+            let shown = sources.clone();
             let counters = start_sources(scope, sources, &line_sink, context, &events)?;
+            let reads = shown.iter().zip(&counters);
+            let reads = reads.map(|(source, counters)| Reads::new(source, Arc::clone(counters)));
+            window.open(control.clone(), reads.collect());
             // The engine ends when the last source has: nobody else may hold this.
             drop(line_sink);
             let watch = Watch {
@@ -145,6 +155,7 @@ impl Agent<'_> {
             };
             let outcome = watch.run(n_sources, status_every, reload, &stop, &stopping);
             signals_handle.close();
+            window.close();
             outcome
         });
         checkpoints.save(&clock);

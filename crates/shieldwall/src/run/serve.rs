@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) database: PathBuf,
     pub(crate) retention: Retention,
     pub(crate) decide: Arc<dyn Decide>,
+    /// What is counted of requests.
+    pub(crate) counting: lapi::Counting,
 }
 
 /// The local API, running.
@@ -75,7 +77,7 @@ impl Api {
     /// # Errors
     /// When the database cannot be used, or an address not be listened on.
     pub(crate) fn start(plan: Plan, runtime: &Handle) -> Result<Self> {
-        let Plan { server, database, retention, decide } = plan;
+        let Plan { server, database, retention, decide, counting } = plan;
         ensure!(
             server.listen_uri.is_some() || server.listen_socket.is_some(),
             "api server init: no listen_uri or listen_socket specified"
@@ -88,7 +90,7 @@ impl Api {
             SystemClock::wall(),
         )
         .context("api server init: opening the database")?;
-        let rules = rules(&server)?;
+        let rules = rules(&server, counting)?;
         let service = Service::new(store.clone(), rules, decide, Arc::new(SystemClock::wall))
             .context("api server init")?;
         let listen = listen(&server);
@@ -204,9 +206,10 @@ async fn chores(store: Store, retention: Retention, stopped: watch::Receiver<boo
     }
 }
 
-fn rules(server: &Server) -> Result<lapi::Rules> {
+fn rules(server: &Server, counting: lapi::Counting) -> Result<lapi::Rules> {
     let tls = server.tls.clone().unwrap_or_default();
     Ok(lapi::Rules {
+        counting,
         trusted_ips: server.trusted_ips.clone(),
         trusted_proxies: server.trusted_proxies.clone(),
         disable_remote_registration: server.disable_remote_registration,

@@ -7,6 +7,7 @@
 use super::{
     Running, Settle,
     published::{Published, count, set},
+    window::Told,
 };
 use crate::clock::SystemClock;
 use acquis::{Batch, Clock as _, Registry};
@@ -39,6 +40,8 @@ pub(super) enum Control {
     Reload(Running),
     /// Everything sent to the output before the question was settled.
     Settled,
+    /// Somebody wants to know what was counted.
+    Tell(Sender<Told>),
 }
 
 /// Owns the engine.
@@ -166,6 +169,19 @@ impl<'a> Driver<'a> {
                 info!(n_kept, n_ended = n_before - n_kept, "buckets of unchanged scenarios go on");
             }
             Control::Settled => {}
+            Control::Tell(answer) => {
+                let mut counters = self.before.clone();
+                counters.add(&self.engine.parser.counters);
+                let table = &self.engine.buckets.table;
+                let told = Told {
+                    program: Arc::clone(&self.rules.program),
+                    counters,
+                    scenarios: table.counts.clone(),
+                    live: table.per_scenario(),
+                };
+                // Whoever asked may have lost patience.
+                let _gone = answer.try_send(told);
+            }
         }
     }
 
