@@ -30,6 +30,8 @@ mod differential;
 
 mod clients;
 
+mod schemathesis;
+
 mod bench;
 
 mod tidy;
@@ -66,6 +68,8 @@ enum Task {
     Differential(differential::Options),
     /// Runs real clients, fetched from Debian, PyPI and npm, against our server.
     Clients(clients::Options),
+    /// Fuzzes the local API from its published description, with schemathesis from PyPI.
+    Schemathesis(schemathesis::Options),
     /// Measures the whole process against the incumbents.
     Bench {
         #[command(subcommand)]
@@ -109,6 +113,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Task::Hub(options) => collection::run(&tree, &options),
         Task::Differential(options) => differential::run(&tree, &options),
         Task::Clients(options) => clients::run(&tree, &options),
+        Task::Schemathesis(options) => schemathesis::run(&tree, &options),
         Task::Bench { what } => bench::run(&tree, what),
         Task::Generate { dir, seed } => {
             std::fs::create_dir_all(&dir)?;

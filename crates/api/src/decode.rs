@@ -159,7 +159,10 @@ mod tests {
         for (body, want) in [
             ("{}", "object into Go value of type models.AddAlertsRequest"),
             ("[1]", "number into Go value of type models.Alert"),
-            (r#"[{"capacity":"five"}]"#, "string into Go struct field Alert.capacity of type int32"),
+            (
+                r#"[{"capacity":"five"}]"#,
+                "string into Go struct field Alert.capacity of type int32",
+            ),
             (
                 r#"[{"capacity":3000000000}]"#,
                 "number 3000000000 into Go struct field Alert.capacity of type int32",

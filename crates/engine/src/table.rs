@@ -88,6 +88,18 @@ impl Table {
         self.index.len()
     }
 
+    /// How many buckets of each scenario live. Looks at all of them: for who asks now and then.
+    #[must_use]
+    pub fn per_scenario(&self) -> Vec<u64> {
+        let mut counts = alloc::vec![0; self.counts.len()];
+        for bucket in self.slots.iter().flatten() {
+            if let Some(count) = counts.get_mut(bucket.scenario.0 as usize) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
     /// Whether no bucket lives.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -23,12 +23,7 @@ const SHORT: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Reads the body and inflates it; `limit` holds for both sizes.
-async fn read(
-    service: &Service,
-    call: &Call,
-    body: Body,
-    limit: usize,
-) -> Result<Bytes, Refusal> {
+async fn read(service: &Service, call: &Call, body: Body, limit: usize) -> Result<Bytes, Refusal> {
     let packed = call
         .header(header::CONTENT_ENCODING.as_str())
         .is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));

@@ -42,8 +42,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         if let Poll::Ready(result) = Pin::new(&mut this.inner).poll_read(context, buffer) {
-            this.n_read =
-                this.n_read.saturating_add(buffer.filled().len().saturating_sub(before));
+            this.n_read = this.n_read.saturating_add(buffer.filled().len().saturating_sub(before));
             if this.n_read >= ENOUGH {
                 this.deadline = None;
             }

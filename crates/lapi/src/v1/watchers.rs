@@ -192,9 +192,9 @@ async fn by_certificate(
     match service.store().add_machine(machine, service.now()).await {
         Ok(machine) => Ok(machine),
         // Another login of the same host was faster.
-        Err(store::Error::Exists { .. }) => certified(service, &name)
-            .await?
-            .ok_or_else(|| Refusal::token("ent: machine not found")),
+        Err(store::Error::Exists { .. }) => {
+            certified(service, &name).await?.ok_or_else(|| Refusal::token("ent: machine not found"))
+        }
         Err(error) => Err(Refusal::store(&error, "unable to insert bulk")),
     }
 }

@@ -29,8 +29,7 @@ enum Refused<'a> {
 /// Asks every route of the table with `head`, and wants the refusal it owes. Answers how many.
 async fn refused(sandbox: &Sandbox, who: &str, head: &str, shown: Refused<'_>) -> usize {
     let forbidden = (403, r#"{"message":"access forbidden"}"#.to_owned());
-    let unauthorized =
-        |why: &str| (401, format!(r#"{{"code":401,"message":"{why}"}}"#));
+    let unauthorized = |why: &str| (401, format!(r#"{{"code":401,"message":"{why}"}}"#));
     let mut n_asked = 0;
     for route in ROUTES {
         // No arm for the rest: whoever adds a kind of access says here what it refuses.

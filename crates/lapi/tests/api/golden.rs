@@ -313,13 +313,39 @@ async fn bodies_that_cannot_be_read() {
     sandbox.add_bouncer("b", "good").await;
     let agent = "User-Agent: a/b\r\n";
     let routes = [
-        ("/v1/watchers", agent, r#"{"machine_id":1}"#, "number into Go struct field WatcherRegistrationRequest.machine_id of type string"),
-        ("/v1/watchers/login", agent, r#"{"scenarios":[1]}"#, "number into Go struct field WatcherAuthRequest.scenarios of type string"),
-        ("/v1/alerts", token.as_str(), r#"[{"events_count":"six"}]"#, "string into Go struct field Alert.events_count of type int32"),
-        ("/v1/allowlists/check", token.as_str(), r#"{"targets":"192.0.2.1"}"#, "string into Go struct field BulkCheckAllowlistRequest.targets of type []string"),
-        ("/v1/usage-metrics", KEY, r#"{"remediation_components":{}}"#, "object into Go struct field AllMetrics.remediation_components of type []*models.RemediationComponentsMetrics"),
+        (
+            "/v1/watchers",
+            agent,
+            r#"{"machine_id":1}"#,
+            "number into Go struct field WatcherRegistrationRequest.machine_id of type string",
+        ),
+        (
+            "/v1/watchers/login",
+            agent,
+            r#"{"scenarios":[1]}"#,
+            "number into Go struct field WatcherAuthRequest.scenarios of type string",
+        ),
+        (
+            "/v1/alerts",
+            token.as_str(),
+            r#"[{"events_count":"six"}]"#,
+            "string into Go struct field Alert.events_count of type int32",
+        ),
+        (
+            "/v1/allowlists/check",
+            token.as_str(),
+            r#"{"targets":"192.0.2.1"}"#,
+            "string into Go struct field BulkCheckAllowlistRequest.targets of type []string",
+        ),
+        (
+            "/v1/usage-metrics",
+            KEY,
+            r#"{"remediation_components":{}}"#,
+            "object into Go struct field AllMetrics.remediation_components of type []*models.RemediationComponentsMetrics",
+        ),
     ];
-    let with_body = lapi::route::ROUTES.iter().filter(|route| route.verb == lapi::route::Verb::Post);
+    let with_body =
+        lapi::route::ROUTES.iter().filter(|route| route.verb == lapi::route::Verb::Post);
     assert_eq!(with_body.count(), routes.len(), "a route that reads a body is missing here");
     for (path, head, wrong_type, words) in routes {
         for (body, message) in [

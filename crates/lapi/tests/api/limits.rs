@@ -100,7 +100,8 @@ async fn strangers_that_send_slowly_do_not_keep_agents_from_posting() {
         slow.push(send(&sandbox, half).await);
     }
     // Longer than what is read without waiting for a turn.
-    let body = alert("192.0.2.7").replace(r#""message":"m""#, &format!(r#""message":"{}""#, "m".repeat(2 << 20)));
+    let body = alert("192.0.2.7")
+        .replace(r#""message":"m""#, &format!(r#""message":"{}""#, "m".repeat(2 << 20)));
     let posted = async {
         assert_eq!(sandbox.post_alerts(&token, &format!("[{body}]")).await.status, 201);
         sandbox.login("m", "password").await;
@@ -114,7 +115,9 @@ async fn strangers_that_send_slowly_do_not_keep_agents_from_posting() {
 #[tokio::test(start_paused = true)]
 async fn who_never_finishes_a_request_is_sent_away() {
     let sandbox = Sandbox::start().await;
-    for half in ["", "G", "PRI * HTTP/2.0\r\n", "GET /health HTT", "GET /health HTTP/1.1\r\nHost: t\r\n"] {
+    for half in
+        ["", "G", "PRI * HTTP/2.0\r\n", "GET /health HTT", "GET /health HTTP/1.1\r\nHost: t\r\n"]
+    {
         let answer = rest(send(&sandbox, half).await).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{half:?}: {answer}");
     }

@@ -43,8 +43,9 @@ async fn decide_many(sandbox: &Sandbox, n_decisions: u32) {
 
 async fn begin(sandbox: &Sandbox, key: &str) -> TcpStream {
     let mut socket = TcpStream::connect(sandbox.address).await.unwrap();
-    let request =
-        format!("GET {STARTUP} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nX-Api-Key: {key}\r\n\r\n");
+    let request = format!(
+        "GET {STARTUP} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nX-Api-Key: {key}\r\n\r\n"
+    );
     socket.write_all(request.as_bytes()).await.unwrap();
     socket
 }
@@ -134,7 +135,9 @@ async fn trap_19_asking_for_nothing_costs_nothing() {
     }
     let stored = || {
         let files = ["test.db", "test.db-wal"].map(|name| sandbox.directory.path().join(name));
-        files.map(|file| std::fs::metadata(file).ok().and_then(|meta| Some((meta.len(), meta.modified().ok()?))))
+        files.map(|file| {
+            std::fs::metadata(file).ok().and_then(|meta| Some((meta.len(), meta.modified().ok()?)))
+        })
     };
     let (before, began) = (stored(), processor_time());
     for (n, socket) in (0u32..).zip(&mut sockets) {

@@ -61,7 +61,9 @@ async fn converse(sandbox: &Sandbox, mut sender: SendRequest<Body>) {
     // Several at a time on one connection.
     let asked = (0..20).map(|_| {
         let mut sender = sender.clone();
-        async move { ask(&mut sender, "GET", "/v1/decisions/stream?startup=true", key, String::new()).await }
+        async move {
+            ask(&mut sender, "GET", "/v1/decisions/stream?startup=true", key, String::new()).await
+        }
     });
     for (status, body) in futures_util::future::join_all(asked).await {
         assert_eq!(status, 200);
@@ -144,7 +146,11 @@ async fn the_socket_is_clear_text_and_opens_no_door_by_itself() {
         ("", "GET /v1/alerts", "401"),
         ("", "DELETE /v1/alerts", "401"),
         ("X-Api-Key: good\r\n", "DELETE /v1/alerts", "401"),
-        ("X-Forwarded-For: 198.51.100.1\r\nX-Api-Key: good\r\n", "GET /v1/decisions?ip=192.0.2.1", "200"),
+        (
+            "X-Forwarded-For: 198.51.100.1\r\nX-Api-Key: good\r\n",
+            "GET /v1/decisions?ip=192.0.2.1",
+            "200",
+        ),
     ] {
         let answer = ask(head, line).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{head}{line}: {answer}");

@@ -236,7 +236,8 @@ async fn each_way_to_ask_for_certificates_lets_in_whom_it_says() {
         assert_eq!(found, want, "{verification:?}");
         // Machines are judged alike.
         let machine = secured.authority.issue(directory, "machine", "agents", 6);
-        let beat = secured.client(Credentials::MachineCertificate, Some(&machine)).heartbeat().await;
+        let beat =
+            secured.client(Credentials::MachineCertificate, Some(&machine)).heartbeat().await;
         assert_eq!(beat.is_ok(), verification != Never, "{verification:?}: {beat:?}");
         let forged = Authority::new().issue(directory, "forged", "agents", 7);
         let beat = secured.client(Credentials::MachineCertificate, Some(&forged)).heartbeat().await;

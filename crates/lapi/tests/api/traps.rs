@@ -268,7 +268,8 @@ async fn trap_17_networks_have_one_spelling() {
 async fn trap_20_lifetimes_are_told_by_the_clock_of_the_answer() {
     let (sandbox, token) = with_bouncer().await;
     // What the sender's clock says does not matter: this alert claims to be of another year.
-    let body = alert_with("Ip", "192.0.2.7", "ban", "4h").replace("2026-01-02T03:04", "2031-05-06T07:08");
+    let body =
+        alert_with("Ip", "192.0.2.7", "ban", "4h").replace("2026-01-02T03:04", "2031-05-06T07:08");
     assert_eq!(sandbox.post_alerts(&token, &format!("[{body}]")).await.status, 201);
     let lifetime = async |path: &str| {
         let answer = sandbox.ask("GET", path, KEY, "").await;

@@ -11,17 +11,18 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::{self, Credentials, Location, Server, Settings},
+    config::{self, Credentials, Location, Prometheus, Server, Settings},
     outside::World,
     profiles::Decider,
     report,
     rules::{Keep, Rules},
     run::{
         Flushed, Sink,
-        agent::{self, Agent, Running},
+        agent::{self, Agent, Detail, Running, Window},
         heartbeat,
         notify::Notify,
         outbox::{self, Outbox, deliver, local::Local, parent::Parent, remote::Remote},
+        prometheus::Endpoint,
         serve::{self, Api},
     },
     terminal,
@@ -29,6 +30,7 @@ use crate::{
 use acquis::Checkpoints;
 use anyhow::{Context as _, Result, bail, ensure};
 use engine::{Limits, Outside, Program};
+use lapi::exposition::{Exposition, Kind};
 use model::{Alert, Uuid};
 use std::{
     fs,
@@ -77,6 +79,44 @@ pub(super) enum Show {
     Printed(Output),
     /// They are logged, as daemons do.
     Logged,
+}
+
+/// Those beside detection who have to do with it.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    window: &'a Window,
+    api: Option<&'a Api>,
+}
+
+/// Shows Prometheus what is counted, where settings say so. Monitoring that cannot start is told
+/// and keeps nothing else from running.
+fn metrics(
+    settings: Option<&Settings>,
+    api: Option<&Api>,
+    window: &Arc<Window>,
+    runtime: &Handle,
+) -> Option<Endpoint> {
+    let Prometheus { address, full } = settings?.prometheus.clone()?;
+    let (window, runtime) = (Arc::clone(window), runtime.clone());
+    let service = api.map(|api| api.service().clone());
+    let page = move || {
+        let mut page = Exposition::default();
+        page.name("cs_info", Kind::Gauge, "The version that runs.");
+        page.sample("cs_info", &[("version", concat!("v", env!("CARGO_PKG_VERSION")))], 1);
+        window.expose(if full { Detail::Full } else { Detail::Aggregated }, &mut page);
+        if let Some(service) = &service {
+            runtime.block_on(service.expose(&mut page));
+        }
+        page.finish()
+    };
+    match Endpoint::start(&address, page) {
+        Ok(endpoint) => Some(endpoint),
+        Err(error) => {
+            let reason = terminal::quoted(&format!("{error:#}"));
+            warn!(%reason, "no metrics for Prometheus");
+            None
+        }
+    }
 }
 
 impl Daemon<'_> {
@@ -174,6 +214,11 @@ impl Daemon<'_> {
             retention: database.retention,
             decide: Arc::new(decider),
             notify: Arc::clone(notify),
+            counting: match settings.and_then(|settings| settings.prometheus.as_ref()) {
+                None => lapi::Counting::Nothing,
+                Some(Prometheus { full: false, .. }) => lapi::Counting::Routes,
+                Some(Prometheus { full: true, .. }) => lapi::Counting::Everything,
+            },
         };
         let (socket, is_tls) = (plan.server.listen_socket.clone(), plan.server.tls.is_some());
         let api = Api::start(plan, runtime)?;
@@ -235,7 +280,9 @@ impl Daemon<'_> {
         let data = settings.and_then(|settings| settings.data_dir.as_deref());
         let outside: Arc<dyn Outside> = Arc::new(World::open(data, dns, &mut Vec::new()));
         let api = self.start_api(settings, server, Arc::clone(&outside), notify, runtime)?;
+        let metrics = metrics(settings, Some(&api), &Arc::default(), runtime);
         let outcome = serve::wait(notify, &mut || self.reload_profiles(&api, &outside));
+        drop(metrics);
         api.stop(runtime);
         outcome
     }
@@ -261,14 +308,18 @@ impl Daemon<'_> {
         let outside = Arc::clone(&running.outside);
         let start = |server| self.start_api(settings, server, outside, notify, runtime);
         let api = server.map(start).transpose()?;
+        let window = Arc::<Window>::default();
+        let metrics = metrics(settings, api.as_ref(), &window, runtime);
         let detected = self.parents(settings, api.as_ref(), own.as_ref(), &rules.program, runtime);
         let outcome = detected.and_then(|parents| {
             info!(program = %rules.program.describe(), sources = sources.len(), "starting");
             let named = watch.state.is_some();
             let checkpoints = up::checkpoints(self.state(settings).as_deref(), named)?;
             let kept = (sources, checkpoints);
-            self.watch(settings, running, kept, &parents, api.as_ref(), notify)
+            let seen = Seen { window: &window, api: api.as_ref() };
+            self.watch(settings, running, kept, &parents, seen, notify)
         });
+        drop(metrics);
         if let Some(api) = api {
             api.stop(runtime);
         }
@@ -282,7 +333,7 @@ impl Daemon<'_> {
         running: Running,
         (sources, checkpoints): (Vec<acquis::Source>, Checkpoints),
         parents: &[Arc<dyn Parent>],
-        api: Option<&Api>,
+        seen: Seen<'_>,
         notify: &Notify,
     ) -> Result<()> {
         let outbox = if parents.is_empty() { None } else { Some(self.outbox(settings, parents)?) };
@@ -296,7 +347,7 @@ impl Daemon<'_> {
         };
         let mut reload = || {
             let running = up::reload(self.watch)?;
-            if let Some(api) = api {
+            if let Some(api) = seen.api {
                 self.reload_profiles(api, &running.outside);
             }
             Some(running)
@@ -309,8 +360,9 @@ impl Daemon<'_> {
             status_every: Duration::from_secs(self.watch.status.max(1)),
             sink: &mut courier,
             notify,
-            is_alone: api.is_none(),
+            is_alone: seen.api.is_none(),
             stopping,
+            window: seen.window,
             reload: &mut reload,
         };
         let clock = SystemClock::start();

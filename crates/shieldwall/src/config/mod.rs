@@ -41,7 +41,7 @@ pub(crate) use features::enabled as enabled_features;
 pub(crate) use log::{Files as LogFiles, Log, Media};
 pub(crate) use raw::{Desk, value as raw_value};
 pub(crate) use server::{Server, Verification, token_secret};
-pub(crate) use settings::{DATA_DIR, DnsSettings, Read, Settings, load};
+pub(crate) use settings::{DATA_DIR, DnsSettings, Prometheus, Read, Settings, load};
 pub(crate) use state::{
     CONFIG_DIRS, Usual, read_own_address, state_dir, usual, usual_state_dir, write_own_address,
 };

@@ -57,10 +57,21 @@ pub(crate) struct Settings {
     pub(crate) server: Option<Server>,
     /// Where alerts go.
     pub(crate) client: Client,
+    /// Where Prometheus reads; `None` where it does not.
+    pub(crate) prometheus: Option<Prometheus>,
     /// The form of tools' output where the command line names none.
     pub(crate) tool_output: Option<String>,
     /// When tools' output has color where the command line does not say: yes, no or auto.
     pub(crate) tool_color: Option<String>,
+}
+
+/// What Prometheus may read, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prometheus {
+    /// `host:port`
+    pub(crate) address: String,
+    /// Whether numbers of single parsers, machines and bouncers are among them.
+    pub(crate) full: bool,
 }
 
 /// How answers about names are remembered.
@@ -101,6 +112,7 @@ impl Settings {
             database: Database::default(),
             server: Some(Server::in_dir(dir)),
             client: Client::in_dir(dir),
+            prometheus: None,
             tool_output: None,
             tool_color: None,
         }
@@ -200,9 +212,33 @@ fn settings(tree: &Yaml, dir: &Path, desk: &mut Desk) -> Result<Settings> {
         database: database::read(tree, data_database, desk),
         server: server::read(tree, dir, desk),
         client: client::read(tree, desk),
+        prometheus: prometheus(tree, desk),
         tool_output: desk.text(tree, "cscli.output").map(str::to_owned),
         tool_color: desk.text(tree, "cscli.color").map(str::to_owned),
     })
+}
+
+/// COMPAT(crowdsec): a section without `enabled` enables nothing.
+fn prometheus(tree: &Yaml, desk: &mut Desk) -> Option<Prometheus> {
+    let enabled = desk.flag(tree, "prometheus.enabled") == Some(true);
+    let level = desk.text(tree, "prometheus.level");
+    let full = match level {
+        None | Some("full") => true,
+        Some("aggregated") => false,
+        Some("none") => return None,
+        Some(_) => {
+            if let Some(level) = value(tree, "prometheus.level") {
+                desk.bad(level.span, "`prometheus.level` must be `full`, `aggregated` or `none`");
+            }
+            true
+        }
+    };
+    let host = desk.text(tree, "prometheus.listen_addr").unwrap_or("127.0.0.1");
+    // Port 0 takes any, as for the local API.
+    let port = desk.number(tree, "prometheus.listen_port", 0..=65_535).unwrap_or(6060);
+    let address =
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    enabled.then_some(Prometheus { address, full })
 }
 
 fn no_data_dir(tree: &Yaml) -> Diagnostic {

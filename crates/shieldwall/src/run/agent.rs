@@ -8,13 +8,15 @@
 //! Shutdown goes the way of the lines: sources, engine, output, positions on disk.
 //!
 //! Reading order: this file, [`drive`] (the engine's thread), [`settle`] (the output's),
-//! [`published`] (numbers for the others).
+//! [`published`] (numbers for the others), [`window`] (numbers for monitoring).
 
 mod drive;
 
 mod published;
 
 mod settle;
+
+mod window;
 
 use super::{Sink, notify::Notify};
 use crate::{clock::SystemClock, terminal};
@@ -40,6 +42,8 @@ use std::{
     time::Duration,
 };
 use tracing::{error, info, warn};
+use window::Reads;
+pub(crate) use window::{Detail, Window};
 
 /// Batches between the sources and the engine. When it is full, sources wait.
 const LINES: usize = 8;
@@ -70,6 +74,8 @@ pub(crate) struct Agent<'a> {
     pub(crate) is_alone: bool,
     /// Set once a signal says to stop.
     pub(crate) stopping: Arc<AtomicBool>,
+    /// Shows others what is counted here.
+    pub(crate) window: &'a Window,
     /// Compiles the rules anew; `None` keeps the old ones, and has said why.
     pub(crate) reload: &'a mut dyn FnMut() -> Option<Running>,
 }
@@ -85,7 +91,7 @@ impl Agent<'_> {
     /// Runs until the sources end or a signal says so.
     pub(crate) fn run(self) -> Result<()> {
         let Self { rules, sources, checkpoints, limits, status_every, .. } = self;
-        let Self { sink, notify, is_alone, stopping, reload, .. } = self;
+        let Self { sink, notify, is_alone, stopping, window, reload, .. } = self;
         if sources.is_empty() {
             bail!("no datasource is left to read from");
         }
@@ -138,7 +144,11 @@ impl Agent<'_> {
             spawn(scope, "engine", move || driver.run())?;
 
             let n_sources = sources.len();
+            let shown = sources.clone();
             let counters = start_sources(scope, sources, &line_sink, context, &events)?;
+            let reads = shown.iter().zip(&counters);
+            let reads = reads.map(|(source, counters)| Reads::new(source, Arc::clone(counters)));
+            window.open(control.clone(), reads.collect());
             // The engine ends when the last source has: nobody else may hold this.
             drop(line_sink);
             let watch = Watch {
@@ -154,6 +164,7 @@ impl Agent<'_> {
             notify.ready();
             let outcome = watch.run(n_sources, status_every, reload, &stop, &stopping);
             signals_handle.close();
+            window.close();
             outcome
         });
         checkpoints.save(&clock);

@@ -2,8 +2,8 @@
 //!
 //! [`replay`] reads logs once, on as many cores as there are, in the order of the lines. [`agent`]
 //! follows live sources until told to stop. [`outbox`] keeps alerts until they are where they belong,
-//! [`heartbeat`] says that the agent is alive, [`serve`] runs the local API, [`notify`] tells the
-//! service manager.
+//! [`heartbeat`] says that the agent is alive, [`serve`] runs the local API, [`prometheus`] shows
+//! what they count, [`notify`] tells the service manager.
 
 pub(crate) mod replay;
 
@@ -16,6 +16,8 @@ pub(crate) mod heartbeat;
 pub(crate) mod serve;
 
 pub(crate) mod notify;
+
+pub(crate) mod prometheus;
 
 use model::Alert;
 use std::io;

@@ -52,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) retention: Retention,
     pub(crate) decide: Arc<dyn Decide>,
     pub(crate) notify: Arc<Notify>,
+    /// What is counted of requests.
+    pub(crate) counting: lapi::Counting,
 }
 
 /// The local API, running.
@@ -81,7 +83,7 @@ impl Api {
     /// # Errors
     /// When the database cannot be used, or an address not be listened on.
     pub(crate) fn start(plan: Plan, runtime: &Handle) -> Result<Self> {
-        let Plan { server, database, retention, decide, notify } = plan;
+        let Plan { server, database, retention, decide, notify, counting } = plan;
         ensure!(
             server.listen_uri.is_some() || server.listen_socket.is_some(),
             "api server init: no listen_uri or listen_socket specified"
@@ -89,7 +91,7 @@ impl Api {
         let store = database
             .open(Index::Kept, SystemClock::wall())
             .context("api server init: opening the database")?;
-        let rules = rules(&server)?;
+        let rules = rules(&server, counting)?;
         let service = Service::new(store.clone(), rules, decide, Arc::new(SystemClock::wall))
             .context("api server init")?;
         let listen = listen(&server);
@@ -229,9 +231,10 @@ async fn chores(
     }
 }
 
-fn rules(server: &Server) -> Result<lapi::Rules> {
+fn rules(server: &Server, counting: lapi::Counting) -> Result<lapi::Rules> {
     let tls = server.tls.clone().unwrap_or_default();
     Ok(lapi::Rules {
+        counting,
         trusted_ips: server.trusted_ips.clone(),
         trusted_proxies: server.trusted_proxies.clone(),
         disable_remote_registration: server.disable_remote_registration,

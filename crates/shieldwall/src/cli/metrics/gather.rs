@@ -42,9 +42,11 @@ pub(super) fn sample(sample: &Sample<'_>, sections: &mut Sections) {
     let source = source(kind.unwrap_or(""), label("source"));
     let name = label("name");
     let (key, path): (&'static str, Vec<&str>) = match sample.name {
-        "cs_filesource_hits_total" | "cs_reader_hits_total" => {
-            ("acquisition", vec![&source, "reads"])
-        }
+        "cs_filesource_hits_total"
+        | "cs_journalctlsource_hits_total"
+        | "cs_syslogsource_hits_total"
+        | "cs_stdinsource_hits_total"
+        | "cs_reader_hits_total" => ("acquisition", vec![&source, "reads"]),
         "cs_parser_hits_ok_total" => ("acquisition", vec![&source, "parsed"]),
         "cs_parser_hits_ko_total" => ("acquisition", vec![&source, "unparsed"]),
         "cs_node_hits_total" => ("parsers", vec![name, "hits"]),

@@ -7,6 +7,7 @@
 use super::{
     Running, Settle,
     published::{Published, count, set},
+    window::Told,
 };
 use crate::clock::SystemClock;
 use acquis::{Ack, Batch, Clock as _, Registry};
@@ -42,6 +43,8 @@ pub(super) enum Control {
     Again(Ack),
     /// Everything sent to the output before the question was settled.
     Settled,
+    /// Somebody wants to know what was counted.
+    Tell(Sender<Told>),
 }
 
 /// Owns the engine.
@@ -175,6 +178,19 @@ impl<'a> Driver<'a> {
             }
             Control::Again(ack) => self.acks.push(ack),
             Control::Settled => {}
+            Control::Tell(answer) => {
+                let mut counters = self.before.clone();
+                counters.add(&self.engine.parser.counters);
+                let table = &self.engine.buckets.table;
+                let told = Told {
+                    program: Arc::clone(&self.rules.program),
+                    counters,
+                    scenarios: table.counts.clone(),
+                    live: table.per_scenario(),
+                };
+                // Whoever asked may have lost patience.
+                let _gone = answer.try_send(told);
+            }
         }
     }
 
