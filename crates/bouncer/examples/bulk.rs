@@ -158,7 +158,8 @@ fn nft(set: &DecisionSet, n_hosts: u32, n_ranges: u32) {
         writeln!(text, "add element inet other {map} {{").unwrap();
         for (_, net, _) in set.decisions() {
             if (net.prefix_len() == 32) == wants_hosts {
-                writeln!(text, "{net} timeout 4h : \"c\",").unwrap();
+                let name = if wants_hosts { net.addr().to_string() } else { net.to_string() };
+                writeln!(text, "{name} timeout 4h : \"c\",").unwrap();
             }
         }
         text.push_str("}\n");

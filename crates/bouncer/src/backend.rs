@@ -4,8 +4,10 @@
 //! repaired at any time ([`Backend::reconcile`]); losing it is never an error, only work. Each
 //! entry ends by itself, even when nobody is left to end it (I11).
 //!
-//! Reading order: [`Backend`], [`enforce`], then one back-end: [`nftables`].
+//! Reading order: [`Backend`], [`enforce`], then one back-end: [`nftables`],
+//! [`custom`].
 
+pub mod custom;
 pub mod nftables;
 
 use std::time::Duration;

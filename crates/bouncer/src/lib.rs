@@ -4,9 +4,10 @@
 //! news. A [`backend`] carries that change out; what it holds is a cache that can be read back,
 //! compared and repaired at any time, and whose entries end on time without us (I11).
 //!
-//! Reading order: [`set`], [`backend`].
+//! Reading order: [`set`], [`backend`], [`protect`].
 
 extern crate alloc;
 
 pub mod backend;
+pub mod protect;
 pub mod set;

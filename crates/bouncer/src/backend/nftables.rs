@@ -17,7 +17,7 @@ mod layout;
 mod socket;
 mod wire;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Instant};
 
 use model::Timestamp;
 use nix::errno::Errno;
@@ -171,7 +171,9 @@ impl Plan {
 struct Context<'a> {
     labels: &'a Labels,
     counters: Vec<[String; 2]>,
+    /// The time when the work began, and the clock since.
     now: Timestamp,
+    begun: Instant,
     enforced: &'a [String],
     has_counters: bool,
 }
@@ -181,7 +183,13 @@ impl<'a> Context<'a> {
         let has_counters = settings.ownership == Ownership::Table;
         let names = |origin: &str| [false, true].map(|v6| layout::origin_counter(origin, v6));
         let counters = labels.origins().map(|(_, origin)| names(origin)).collect();
-        Self { labels, counters, now, enforced: &settings.remediations, has_counters }
+        let enforced = &settings.remediations;
+        Self { labels, counters, now, begun: Instant::now(), enforced, has_counters }
+    }
+
+    /// The time by now: a timeout counts from when it is written.
+    fn by_now(&self) -> Timestamp {
+        self.now.after(self.begun.elapsed())
     }
 
     /// Whether an effect is ours to enforce.
@@ -434,7 +442,9 @@ impl Nftables {
         let mut read = |kind: SetKind| {
             let name = kind.name(&self.settings);
             if is_kept && found.sets.iter().any(|set| set.name == name) {
-                elements::read::<A>(&mut self.socket, &self.settings, kind)
+                let mut held = elements::read::<A>(&mut self.socket, &self.settings, kind)?;
+                held.took = context.begun.elapsed();
+                Ok(held)
             } else {
                 Ok(Held::nothing())
             }
@@ -482,11 +492,11 @@ impl Writer<'_, '_> {
         self.has_work |= !work.remove.is_empty() || !work.add.is_empty();
         let gone = work.remove.iter().flat_map(|place| elements::gone(*place));
         elements::write(&mut self.batch, self.removal, table, &set, gone);
-        let context = self.context;
+        let (context, now) = (self.context, self.context.by_now());
         let come = work.add.iter().flat_map(|span| {
             let counter =
                 Some(context.counter(span.effect, is_ipv6)).filter(|name| !name.is_empty());
-            let left = elements::milliseconds(span.effect.until, context.now);
+            let left = elements::milliseconds(span.effect.until, now);
             elements::begin_and_end(span, left, counter)
         });
         elements::write(&mut self.batch, number::NEW_ELEMENT, table, &set, come);
@@ -514,10 +524,10 @@ impl Writer<'_, '_> {
             let table = &self.target.settings.table;
             let gone = gone.iter().map(|address| elements::Element::Gone { address: *address });
             elements::write(&mut self.batch, self.removal, table, &set, gone);
-            let context = self.context;
+            let (context, now) = (self.context, self.context.by_now());
             let come = come.iter().map(|host| elements::Element::Begin {
                 address: host.address,
-                milliseconds: elements::milliseconds(host.effect.until, context.now),
+                milliseconds: elements::milliseconds(host.effect.until, now),
                 counter: Some(context.counter(host.effect, is_ipv6))
                     .filter(|name| !name.is_empty()),
             });

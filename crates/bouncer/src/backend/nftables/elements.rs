@@ -3,7 +3,7 @@
 //! A host is one element. A span is two: where it begins, which carries everything, and behind
 //! where it ends. A span up to the highest address has no end.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use model::Timestamp;
 
@@ -18,8 +18,10 @@ use crate::set::{Address, Effect, Host, Span, Until};
 
 /// An attribute holds no more than 65,535 bytes; one element takes far less than what is left.
 const LIST: usize = 60_000;
-/// Elements end by the kernel's clock, which counts in jiffies, and by ours.
-const SLACK_SECONDS: u64 = 2;
+/// An element may end this much before it should, and this much after: the kernel starts counting
+/// when it comes to the element, and a million of them take it seconds.
+const EARLY: Duration = Duration::from_secs(2);
+const LATE: Duration = Duration::from_secs(15);
 /// Marks the end of an interval.
 const END: u32 = 1;
 
@@ -121,6 +123,8 @@ struct Read<A> {
 pub(super) struct Held<A> {
     elements: Vec<Read<A>>,
     counters: Vec<String>,
+    /// What the kernel said is left was counted up to this much after the time given as now.
+    pub(super) took: Duration,
 }
 
 /// Reads all elements of a set.
@@ -181,7 +185,7 @@ pub(super) fn read<A: Address>(
     )?;
     // An end comes before a beginning at the same address: it belongs to the span before.
     elements.sort_unstable_by_key(|element| (element.address, !element.is_end));
-    Ok(Held { elements, counters })
+    Ok(Held { elements, counters, took: Duration::ZERO })
 }
 
 /// What must be written to turn what is there into what is wanted: what goes, by its place, and
@@ -199,23 +203,22 @@ impl<K, E> Default for Work<K, E> {
     }
 }
 
-/// Whether an element (its counter, its seconds) says what is wanted.
-fn same<'n>(
-    counters: &[String],
-    read: (u16, u32),
-    effect: Effect,
-    now: Timestamp,
-    counter: &dyn Fn(Effect) -> &'n str,
-) -> bool {
-    let wanted =
-        u64::try_from(effect.until.left(now).as_millis()).unwrap_or(u64::MAX).div_ceil(1000);
-    let name = counters.get(usize::from(read.0)).map_or("", String::as_str);
-    u64::from(read.1).abs_diff(wanted) <= SLACK_SECONDS && counter(effect) == name
-}
-
 impl<A: Address> Held<A> {
     pub(super) fn nothing() -> Self {
-        Self { elements: Vec::new(), counters: vec![String::new()] }
+        Self { elements: Vec::new(), counters: vec![String::new()], took: Duration::ZERO }
+    }
+
+    /// Whether an element (its counter, its seconds) says what is wanted.
+    fn is_as_wanted<'n>(
+        &self,
+        (number, seconds): (u16, u32),
+        effect: Effect,
+        now: Timestamp,
+        counter: &dyn Fn(Effect) -> &'n str,
+    ) -> bool {
+        let name = self.counters.get(usize::from(number)).map_or("", String::as_str);
+        let (left, wanted) = (Duration::from_secs(seconds.into()), effect.until.left(now));
+        counter(effect) == name && left + EARLY + self.took >= wanted && left <= wanted + LATE
     }
 
     /// Compares hosts, both in order.
@@ -241,7 +244,7 @@ impl<A: Address> Held<A> {
             match (old, new) {
                 (Some(old), Some(new)) => {
                     let read = (old.counter, old.seconds);
-                    if !same(&self.counters, read, new.effect, now, counter) {
+                    if !self.is_as_wanted(read, new.effect, now, counter) {
                         work.remove.push(new.address);
                         work.add.push(*new);
                         work.applied.n_changed += 1;
@@ -285,7 +288,7 @@ impl<A: Address> Held<A> {
             };
             match (old, new) {
                 (Some((.., read)), Some(new)) => {
-                    if !same(&self.counters, *read, new.effect, now, counter) {
+                    if !self.is_as_wanted(*read, new.effect, now, counter) {
                         work.remove.push((new.first, new.last));
                         work.add.push(*new);
                         work.applied.n_changed += 1;
