@@ -245,8 +245,12 @@ impl Daemon<'_> {
         let server = self.server(Some(settings));
         let own = server.clone();
         let outside: Arc<dyn Outside> = Arc::new(World::for_rules(rules, settings.dns));
+        let notify = Arc::new(Notify::from_environment());
+        let start = |server| {
+            self.start_api(Some(settings), server, outside, &notify, runtime.handle())
+        };
         let api = server
-            .map(|server| self.start_api(Some(settings), server, outside, runtime.handle()))
+            .map(start)
             .transpose()
             .context("another one may run: -no-api sends alerts to that")?;
         let outcome = self

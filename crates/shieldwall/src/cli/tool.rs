@@ -140,7 +140,10 @@ impl Tool {
 
     /// The credentials for the local API, where they are there already.
     pub(crate) fn credentials_if_any(&self) -> Option<Credentials> {
-        let beside = || Some(self.database().ok()?.with_file_name("local_api_credentials.yaml"));
+        let beside = || {
+            let database = self.database().ok()?;
+            Some(database.file().ok()?.with_file_name("local_api_credentials.yaml"))
+        };
         let path = self.settings.client.credentials.clone().or_else(beside)?;
         Credentials::read(&path).ok()
     }
