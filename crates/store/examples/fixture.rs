@@ -95,6 +95,7 @@ fn alert(sort: &Sort, first: u32, n: u32, at: Timestamp) -> NewAlert {
             meta: Vec::new(),
         },
         decisions: (first..first + n).map(decision).collect(),
+        profile: None,
     }
 }
 
