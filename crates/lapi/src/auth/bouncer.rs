@@ -138,11 +138,18 @@ async fn described(service: &Service, call: &Call, mut row: Bouncer) -> Result<C
         ..BouncerChange::default()
     };
     if change.ip.is_some() || change.kind.is_some() || change.version.is_some() {
-        row.ip = ip;
-        kind.clone_into(&mut row.kind);
-        version.clone_into(&mut row.version);
         let changed = service.store().change_bouncer(row.id, change, service.now()).await;
-        changed.map_err(|error| Refusal::store(&error, "unable to query"))?;
+        match changed {
+            // A disk that cannot be written is no reason not to be told what is on it. The next
+            // request tries again.
+            Err(error) if error.retry() == store::Retry::Later => {}
+            Err(error) => return Err(Refusal::store(&error, "unable to query")),
+            Ok(()) => {
+                row.ip = ip;
+                kind.clone_into(&mut row.kind);
+                version.clone_into(&mut row.version);
+            }
+        }
     }
     Ok(Caller::Bouncer(Box::new(row)))
 }

@@ -17,7 +17,7 @@ use signal_hook::{
     iterator::Signals,
 };
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -88,11 +88,10 @@ impl Api {
         if let Some(dir) = database.parent() {
             std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
         }
-        let store = Store::open(
-            &store::Settings { path: database, index: Index::Kept },
-            SystemClock::wall(),
-        )
-        .context("api server init: opening the database")?;
+        let settings = store::Settings { path: database, index: Index::Kept };
+        let store = Store::open(&settings, SystemClock::wall())
+            .map_err(|error| remedied(error, &settings.path))
+            .context("api server init: opening the database")?;
         let rules = rules(&server)?;
         let service = Service::new(store.clone(), rules, decide, Arc::new(SystemClock::wall))
             .context("api server init")?;
@@ -145,6 +144,24 @@ impl Api {
         drop(self.service);
         self.store.close();
     }
+}
+
+/// Says what can be done about a database that cannot be opened.
+fn remedied(error: store::Error, path: &Path) -> anyhow::Error {
+    let path = path.display();
+    let remedy = match &error {
+        store::Error::Corrupt { .. } => format!(
+            "move {path} away and put a copy of it from before in its place, or what \
+             `sqlite3 {path} .recover` saves of it; without any file, the next start makes an empty \
+             database, and machines and bouncers have to be added again"
+        ),
+        store::Error::Full { .. } => format!("make room on the disk of {path}"),
+        store::Error::ReadOnly { .. } => {
+            format!("see to it that {path} and its directory can be written")
+        }
+        _ => return error.into(),
+    };
+    anyhow::anyhow!("{error}; {remedy}")
 }
 
 /// Waits for a signal that says to stop; SIGHUP calls `reload`.
