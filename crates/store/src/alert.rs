@@ -524,13 +524,20 @@ fn delete_older(tx: &mut Tx<'_>, ready: &Ready<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deletes one alert; tells how many there were. Active decisions end and stay, without an alert.
+/// How long the end of a decision is told to bouncers that come late, also when its alert is deleted:
+/// an hour.
+const STILL_TOLD: i64 = 3_600_000_000_000;
+
+/// Deletes one alert; tells how many there were. Active decisions end and stay, without an alert, and
+/// so do those that ended lately.
 fn delete(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<usize, Failure> {
-    let now_text = time::to_text(now);
+    // Bouncers that have not asked since a decision ended are still to be told, and without its row
+    // nobody could tell them. What ended long ago goes with the alert.
+    let recent = time::to_text(now.plus_nanos(-STILL_TOLD));
     let active: Vec<i64> = tx
         .conn
         .prepare_cached("SELECT id FROM decisions WHERE alert_decisions = ? AND until > ?")?
-        .query_map(params![id, now_text], |row| row.get(0))?
+        .query_map(params![id, recent], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     if !active.is_empty() {
         query::end(tx, &active, query::Alert::Left, now)?;

@@ -160,16 +160,38 @@ fn of_sqlite(database: String, error: &rusqlite::Error) -> Error {
         Code::DatabaseBusy | Code::DatabaseLocked | Code::OperationInterrupted => {
             Error::Busy { database, reason }
         }
-        // SQLite reports a full disk below some file systems as a failed write.
-        Code::SystemIoFailure if is_write_failure(error) => Error::Full { database },
+        Code::SystemIoFailure => match io_failure(error) {
+            IoFailure::Growing => Error::Full { database },
+            IoFailure::Writing => Error::ReadOnly { database, reason },
+            IoFailure::Other => Error::Unusable { database, reason },
+        },
         _ => Error::Unusable { database, reason },
     }
 }
 
-fn is_write_failure(error: &rusqlite::Error) -> bool {
-    // SQLITE_IOERR_WRITE and SQLITE_IOERR_TRUNCATE and SQLITE_IOERR_SHMSIZE: growing a file failed.
-    const GROWING: [i32; 3] = [778, 1546, 4874];
-    matches!(error, rusqlite::Error::SqliteFailure(code, _) if GROWING.contains(&code.extended_code))
+/// What the system could not do.
+enum IoFailure {
+    Growing,
+    Writing,
+    Other,
+}
+
+fn io_failure(error: &rusqlite::Error) -> IoFailure {
+    // SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_SHMSIZE: making room failed. A plain lack of room while
+    // writing has a code of its own.
+    const GROWING: [i32; 2] = [1546, 4874];
+    // SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC: what a file system answers that
+    // turned read-only beneath us.
+    const WRITING: [i32; 3] = [778, 1034, 1290];
+    match error {
+        rusqlite::Error::SqliteFailure(code, _) if GROWING.contains(&code.extended_code) => {
+            IoFailure::Growing
+        }
+        rusqlite::Error::SqliteFailure(code, _) if WRITING.contains(&code.extended_code) => {
+            IoFailure::Writing
+        }
+        _ => IoFailure::Other,
+    }
 }
 
 fn of_postgres(database: String, error: &tokio_postgres::Error) -> Error {

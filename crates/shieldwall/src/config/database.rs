@@ -121,7 +121,8 @@ impl Location {
                 if let Some(dir) = path.parent() {
                     fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
                 }
-                Ok(Store::open(&store::Settings { path: path.clone(), index }, now)?)
+                Store::open(&store::Settings { path: path.clone(), index }, now)
+                    .map_err(|error| remedied(error, path))
             }
             Self::Server(server, written_in) => Store::connect(server, index, now)
                 .map_err(|error| explained(error, server, written_in.as_deref())),
@@ -140,6 +141,24 @@ impl Location {
             }
         }
     }
+}
+
+/// Says what can be done about a database that cannot be opened.
+fn remedied(error: store::Error, path: &Path) -> Error {
+    let path = path.display();
+    let remedy = match &error {
+        store::Error::Corrupt { .. } => format!(
+            "move {path} away and put a copy of it from before in its place, or what \
+             `sqlite3 {path} .recover` saves of it; without any file, the next start makes an empty \
+             database, and machines and bouncers have to be added again"
+        ),
+        store::Error::Full { .. } => format!("make room on the disk of {path}"),
+        store::Error::ReadOnly { .. } => {
+            format!("see to it that {path} and its directory can be written")
+        }
+        _ => return error.into(),
+    };
+    anyhow!("{error}; {remedy}")
 }
 
 /// Adds to what a server refused which setting says so, and what can be done.

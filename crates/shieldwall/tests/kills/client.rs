@@ -25,6 +25,7 @@ impl Client {
         Self { proof: format!("X-Api-Key: {}\r\n", key.trim()) }
     }
 
+    #[allow(dead_code, reason = "each test program uses a part of it")]
     pub(crate) fn with_token(token: &str) -> Self {
         Self { proof: format!("Authorization: Bearer {token}\r\n") }
     }

@@ -37,6 +37,11 @@ impl Up {
         wait_for(text, || self.err.try_iter().find(|line| line.contains(text)))
     }
 
+    /// The first message so far that is as wanted; those before it are gone.
+    pub(crate) fn try_logged(&self, mut is_it: impl FnMut(&str) -> bool) -> Option<String> {
+        self.err.try_iter().find(|line| is_it(line))
+    }
+
     /// Ends the program at once, as a power cut would.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");

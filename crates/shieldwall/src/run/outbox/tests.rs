@@ -246,3 +246,139 @@ fn a_parent_that_is_away_does_not_hold_up_the_end() {
     deliver::run(&outbox, &Away, SystemClock::start());
     assert_eq!(drain(&open(dir.path(), &["away"]), "away"), ["1"]);
 }
+
+/// A parent that fails over every batch with one of these in it; `ill`: over all.
+#[derive(Default)]
+struct Stumbling {
+    over: Vec<&'static str>,
+    ill: AtomicBool,
+    away: AtomicBool,
+    attempts: AtomicUsize,
+    taken: Mutex<Vec<String>>,
+}
+
+impl Parent for Stumbling {
+    fn name(&self) -> &str {
+        "stumbling"
+    }
+
+    fn key(&self) -> &str {
+        "stumbling"
+    }
+
+    fn send(&self, alerts: &[String]) -> Result<(), Trouble> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        if self.away.load(Ordering::SeqCst) {
+            return Err(Trouble::Later("no room".into()));
+        }
+        let is_bad = |alert: &String| self.over.iter().any(|over| alert == over);
+        if self.ill.load(Ordering::SeqCst) || alerts.iter().any(is_bad) {
+            return Err(Trouble::Fault("a profile failed".into()));
+        }
+        self.taken.lock().unwrap().extend(alerts.iter().cloned());
+        Ok(())
+    }
+
+    fn beat(&self) -> Result<(), Trouble> {
+        Ok(())
+    }
+}
+
+fn search(outbox: &Outbox, parent: &Stumbling, most: usize) -> Result<Option<Vec<String>>, String> {
+    let Next::Batch(batch) = outbox.next("stumbling", most, SOON) else { panic!("no alerts") };
+    let found = culprit::search(outbox, parent, &batch.alerts, batch.end)?;
+    Ok(found.map(|found| found.refused.into_iter().map(|(alert, _)| alert).collect()))
+}
+
+#[test]
+fn only_what_is_refused_while_others_are_taken_is_to_blame() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path(), &["stumbling"]);
+    push(&outbox, &["bad", "worse", "good", "last"]);
+    let parent = Stumbling { over: vec!["bad", "worse"], ..Stumbling::default() };
+    let both = Ok(Some(vec!["bad".to_owned(), "worse".to_owned()]));
+    assert_eq!(search(&outbox, &parent, 4), both);
+    // Nothing in the batch gets through, and something behind it does.
+    assert_eq!(search(&outbox, &parent, 2), both);
+    parent.ill.store(true, Ordering::SeqCst);
+    assert_eq!(search(&outbox, &parent, 4), Ok(None), "it is the parent that is ill");
+    parent.away.store(true, Ordering::SeqCst);
+    assert!(search(&outbox, &parent, 4).is_err(), "an outage is nobody's fault");
+}
+
+#[test]
+fn an_alert_the_parent_fails_over_is_set_aside_and_can_be_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path(), &["stumbling"]);
+    let alert = |name: &str| serde_json::json!({ "scenario": name }).to_string();
+    let bad: &'static str = Box::leak(alert("bad").into_boxed_str());
+    let parent = Stumbling { over: vec![bad], ..Stumbling::default() };
+    push(&outbox, &[&alert("first"), bad, &alert("second")]);
+    thread::scope(|scope| {
+        scope.spawn(|| deliver::run(&outbox, &parent, SystemClock::start()));
+        for _ in 0..6000 {
+            if outbox.waiting("stumbling") == 0 {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        outbox.close();
+    });
+    let mut taken = parent.taken.lock().unwrap().clone();
+    taken.sort();
+    taken.dedup();
+    assert_eq!(taken, [alert("first"), alert("second")]);
+    let aside = dir.path().join("refused-stumbling.jsonl");
+    assert_eq!(fs::read_to_string(&aside).unwrap(), format!("{bad}\n"));
+    drop(outbox);
+    // Mended: it comes again, and what is no alert does no harm.
+    fs::write(dir.path().join(aside::AGAIN), format!("{bad}\nnonsense\n")).unwrap();
+    let outbox = open(dir.path(), &["stumbling"]);
+    assert_eq!(drain(&outbox, "stumbling"), [bad]);
+    assert!(!dir.path().join(aside::AGAIN).exists());
+}
+
+#[test]
+fn the_same_overflow_has_the_same_name_in_one_outbox_only() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let source = |value: &str| Source {
+        scope: model::Scope::Ip,
+        value: value.to_owned(),
+        ip: value.to_owned(),
+        range: String::new(),
+        as_name: String::new(),
+        as_number: String::new(),
+        cn: String::new(),
+        latitude: 0.0,
+        longitude: 0.0,
+    };
+    let name = |dir: &Path, identity, value: &str| open(dir, &["a"]).name(identity, &source(value));
+    let first = name(one.path(), 7, "192.0.2.1");
+    assert_eq!(name(one.path(), 7, "192.0.2.1"), first, "also after a restart");
+    assert_ne!(name(one.path(), 8, "192.0.2.1"), first);
+    assert_ne!(name(one.path(), 7, "192.0.2.2"), first);
+    assert_ne!(name(other.path(), 7, "192.0.2.1"), first);
+}
+
+#[test]
+fn who_brings_alerts_waits_while_there_is_no_room_and_loses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { memory: 1 << 10, ..Limits::default() };
+    let outbox = Outbox::open(dir.path(), &["a".to_owned()], limits).unwrap();
+    let obstacles: Vec<PathBuf> =
+        (1..9).map(|n| dir.path().join(format!("alerts-{n:012}.log"))).collect();
+    obstacles.iter().for_each(|path| fs::create_dir(path).unwrap());
+    let long = "x".repeat(2 << 10);
+    outbox.push(&long, &GO);
+    assert_eq!(outbox.sync(), Flushed::InMemory);
+    // Nobody waits for ever: told to stop, it goes without, and says that it is not safe.
+    outbox.push("lost", &AtomicBool::new(true));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| outbox.push("kept", &GO));
+        while !waiting.is_finished() && obstacles[0].exists() {
+            obstacles.iter().for_each(|path| drop(fs::remove_dir(path)));
+        }
+    });
+    assert_eq!(outbox.sync(), Flushed::InMemory, "its lines must be read again");
+    assert_eq!(drain(&outbox, "a"), [long, "kept".to_owned()]);
+}
