@@ -162,3 +162,35 @@ fn mistakes_are_told_on_standard_error_and_in_the_log() {
     let log = fs::read_to_string(sandbox.path("logs/crowdsec.log")).expect("a log");
     assert!(log.contains("the profiles have mistakes"), "{log}");
 }
+
+#[test]
+fn why_shows_the_lines_and_who_understands_them() {
+    let sandbox = with_api();
+    let path = sandbox.write("a.log", &(fails(0, "192.0.2.7", 3) + &fails(1, "192.0.2.70", 1)));
+    let path = path.display().to_string();
+    sandbox.write("acquis.yaml", &format!("filename: {path}\nlabels: {{type: demo}}\n"));
+    let parser =
+        sandbox::PARSER.to_owned() + "  - meta: datasource_path\n    expression: evt.Line.Src\n";
+    sandbox.write("etc/parsers/s01-parse/demo.yaml", &parser);
+    let url = format!("file://{path}");
+    let ran = run(&sandbox, &["-c", "config.yaml", "-dsn", &url, "-type", "demo"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let found = why(&sandbox, "192.0.2.7").json();
+    assert_eq!(found["logs"][0]["path"], path.as_str(), "{found}");
+    let lines = found["logs"][0]["lines"].as_array().expect("lines").clone();
+    assert_eq!(lines.len(), 3, "{found}");
+    assert_eq!(lines[2]["text"], "2024-03-01T10:00:02Z fail from 192.0.2.7");
+    assert_eq!(lines[2]["parser"], "test/demo");
+    let human = sandbox.run(&["why", "192.0.2.7", "-c", "config.yaml"]).out;
+    for part in [
+        "blocked",
+        "profile ban_for_long",
+        "3 events in 2s; the bucket holds 2 and leaks one every 1m",
+        "understood by test/demo",
+        "No bouncer enforces anything",
+    ] {
+        assert!(human.contains(part), "{part}\n{human}");
+    }
+    let quiet = why(&sandbox, "192.0.2.70").json();
+    assert_eq!(quiet["verdict"], "unknown", "{quiet}");
+}

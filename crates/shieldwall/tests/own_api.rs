@@ -63,11 +63,12 @@ fn the_tools_find_up_wherever_it_listens() {
     // Everywhere, on a port that nobody knows before; and at another one the next time.
     for round in 0..2 {
         let args = ["up", "--rules", "etc", "--state", "state", "--listen", "0.0.0.0:0"];
+        let args = [&args[..], &["--status", "1"]].concat();
         let mut up = Killed(Some(Up::start(sandbox.command(&args))));
         let running = up.0.as_ref().expect("it runs");
         let port = running.logged("Local API listening on 0.0.0.0:");
         let port = port.rsplit(':').next().expect("a port").to_owned();
-        running.logged("following");
+        running.logged("status");
         let ran = tool(&sandbox, &["lapi", "status"]);
         assert!(
             ran.out.contains(&format!("on http://127.0.0.1:{port}/")),

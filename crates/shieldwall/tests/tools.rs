@@ -206,6 +206,14 @@ fn wrong_command_lines_are_answered_as_scripts_expect() {
         "Error: cscli machines list: output format 'xml' not supported: must be one of human, \
          json, raw",
     );
+    let ran = cscli(&sandbox, "machines lits");
+    assert_eq!(
+        ran.err.trim_end(),
+        "Error: cscli machines: unknown command \"lits\" for \"cscli machines\"; did you mean \
+         \"list\"?"
+    );
+    let ran = cscli(&sandbox, "machines prune --forse");
+    assert!(ran.err.ends_with("unknown flag: --forse; did you mean \"--force\"?\n"), "{}", ran.err);
     // Below our own name, what the user wrote wrong has a code of its own.
     assert_eq!(sandbox.run(&["machines", "delete"]).code, Some(2));
     let bare = Ran::new(sandbox.command_as(&sandbox.path("cscli"), &[]).output().expect("it runs"));

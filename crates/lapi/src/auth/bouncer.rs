@@ -153,17 +153,12 @@ async fn described(service: &Service, call: &Call, mut row: Bouncer) -> Caller {
         ..BouncerChange::default()
     };
     if change.ip.is_some() || change.kind.is_some() || change.version.is_some() {
-        let changed = service.store().change_bouncer(row.id, change, service.now()).await;
-        match changed {
-            // A disk that cannot be written is no reason not to be told what is on it. The next
-            // request tries again.
-            Err(error) if error.retry() == store::Retry::Later => {}
-            Err(error) => return Err(Refusal::store(&error, "unable to query")),
-            Ok(()) => {
-                row.ip = ip;
-                kind.clone_into(&mut row.kind);
-                version.clone_into(&mut row.version);
-            }
+        row.ip = ip;
+        kind.clone_into(&mut row.kind);
+        version.clone_into(&mut row.version);
+        // Only for people to look at: a full disk must not keep a bouncer from its decisions.
+        if let Err(error) = service.store().change_bouncer(row.id, change, service.now()).await {
+            tracing::debug!(%error, bouncer = row.name, "what a bouncer says of itself was not noted");
         }
     }
     Caller::Bouncer(Box::new(row))

@@ -15,7 +15,13 @@ use store::{Bouncer, BouncerAuth, NewBouncer};
 
 /// Manages the bouncers that may read decisions from the local API.
 #[derive(Args, Debug)]
-#[command(visible_alias = "bouncer")]
+#[command(
+    visible_alias = "bouncer",
+    after_help = "Examples:
+  shieldwall bouncers add my-firewall
+  shieldwall bouncers list -o json
+  shieldwall bouncers prune --duration 7d"
+)]
 pub(super) struct BouncersArgs {
     #[command(subcommand)]
     pub(super) command: BouncersCommand,

@@ -8,25 +8,28 @@ use super::{
     tool::{Tool, ToolArgs},
 };
 use anyhow::Result;
-use clap::{Arg, Args, Command};
+use clap::{Arg, Command};
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
 };
 
-/// Tells what could come next on a command line.
-#[derive(Args, Debug)]
-#[command(hide = true)]
-pub(super) struct CompleteArgs {
-    /// The words typed so far, the last one unfinished.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    words: Vec<String>,
+/// Answers where this is what is asked: the word for it, and behind it the words typed so far, the
+/// last one unfinished. Flags among them are not ours, so nobody else reads them.
+pub(super) fn asked(
+    args: &[OsString],
+    command: impl FnOnce() -> Command,
+) -> Option<Result<ExitCode>> {
+    let (name, words) = args.get(1..)?.split_first()?;
+    (name == "__complete").then(|| run(words, command()))
 }
 
-pub(super) fn run(args: &CompleteArgs, command: Command) -> Result<ExitCode> {
-    let answer = answer(command, &args.words, &mut stored);
+fn run(words: &[OsString], command: Command) -> Result<ExitCode> {
+    let words: Vec<String> = words.iter().map(|it| it.to_string_lossy().into_owned()).collect();
+    let answer = answer(command, &words, &mut stored);
     let mut text: String = answer.words.iter().map(|word| format!("{word}\n")).collect();
     text += if answer.files { ":0\n" } else { ":4\n" };
     io::stdout().lock().write_all(text.as_bytes())?;
@@ -171,7 +174,7 @@ mod tests {
         check("machine del", &["delete"], false);
         check("machines delete ", &["one", "two"], false);
         check("machines remove one ", &["two"], false);
-        check("-c x bouncers inspect f", &["fw", "fx"], false);
+        check("bouncers -c x inspect f", &["fw", "fx"], false);
         check("bouncers prune --for", &["--force"], false);
         check("--color ", &["auto", "yes", "no"], false);
         check("decisions import --input ", &[], true);

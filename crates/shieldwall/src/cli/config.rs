@@ -21,6 +21,10 @@ use std::{
 
 /// Shows the settings in force.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  shieldwall config show
+  shieldwall config show --key Config.API.Server.ListenURI
+  shieldwall config show-yaml")]
 pub(super) struct ConfigArgs {
     #[command(subcommand)]
     pub(super) command: ConfigCommand,

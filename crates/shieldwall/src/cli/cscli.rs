@@ -97,8 +97,6 @@ enum Command {
     Explain(Box<explain::CscliExplain>),
     /// Prints a completion script for a shell.
     Completion(completion::CompletionArgs),
-    #[command(name = "__complete")]
-    Complete(complete::CompleteArgs),
     /// Writes a page of Markdown for each command.
     Doc(doc::DocArgs),
     /// Was removed.
@@ -120,6 +118,10 @@ pub(super) fn is_called(args: &[OsString]) -> bool {
 
 /// Runs under the name `cscli`.
 pub(super) fn run(args: &[OsString]) -> ExitCode {
+    if let Some(answer) = complete::asked(args, Cscli::command) {
+        // Whoever is typing is not to be disturbed.
+        return answer.unwrap_or(ExitCode::FAILURE);
+    }
     let parsed = Cscli::command()
         .try_get_matches_from(args)
         .and_then(|matches| Ok((Cscli::from_arg_matches(&matches)?, matches)));
@@ -158,7 +160,6 @@ fn dispatch(command: &Command, tool: &ToolArgs) -> Result<ExitCode> {
         Command::Config(command) => config::run(command, tool),
         Command::Explain(args) => explain::run_cscli(args, tool),
         Command::Completion(args) => completion::run(args, "cscli", Cscli::command()),
-        Command::Complete(args) => complete::run(args, Cscli::command()),
         Command::Doc(args) => doc::run(args, Cscli::command()),
         Command::Dashboard { .. } => bail!(
             "command 'dashboard' has been removed, please read \
@@ -216,7 +217,14 @@ fn refuse(error: &clap::Error, args: &[OsString]) -> ExitCode {
     let is_word = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
     let path: Vec<&str> = words.take_while(is_word).collect();
     let path = if path.is_empty() { "cscli".to_owned() } else { path.join(" ") };
-    complain(&path, &reason(error, &path));
+    let mut message = reason(error, &path);
+    for kind in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg] {
+        let suggested = context(error, kind);
+        if !suggested.is_empty() {
+            message.push_str(&format!("; did you mean {suggested:?}?"));
+        }
+    }
+    complain(&path, &message);
     ExitCode::FAILURE
 }
 

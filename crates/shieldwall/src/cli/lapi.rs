@@ -16,6 +16,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 /// Manages how this machine talks to the local API.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  shieldwall lapi status
+  shieldwall lapi register --url http://192.0.2.1:8080 --machine web-1
+  shieldwall lapi context add --key user --value evt.Meta.target_user")]
 pub(super) struct LapiArgs {
     #[command(subcommand)]
     pub(super) command: LapiCommand,

@@ -29,9 +29,15 @@ use store::{Machine, MachineAuth, MachineChange, NewMachine};
 /// The longest password: upstream's servers take no longer one.
 const MAX_PASSWORD: usize = 72;
 
+const EXAMPLES: &str = "Examples:
+  shieldwall machines list
+  shieldwall machines add web-1 --auto --file web-1.yaml --url http://192.0.2.1:8080
+  shieldwall machines validate web-2
+  shieldwall machines prune --duration 30d";
+
 /// Manages the machines that may send alerts to the local API.
 #[derive(Args, Debug)]
-#[command(visible_alias = "machine")]
+#[command(visible_alias = "machine", after_help = EXAMPLES)]
 pub(super) struct MachinesArgs {
     #[command(subcommand)]
     pub(super) command: MachinesCommand,

@@ -142,8 +142,6 @@ enum Command {
     Config(config::ConfigArgs),
     Version(version::VersionArgs),
     Completion(completion::CompletionArgs),
-    #[command(name = "__complete")]
-    Complete(complete::CompleteArgs),
     Man(man::ManArgs),
 }
 
@@ -166,6 +164,9 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
     }
     if cscli::is_called(&args) {
         return Ok(cscli::run(&args));
+    }
+    if let Some(answer) = complete::asked(&args, command) {
+        return answer;
     }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -196,7 +197,6 @@ fn run(args: Vec<OsString>) -> Result<ExitCode> {
         Command::Config(args) => config::run(&args.command, &args.tool),
         Command::Version(args) => version::run(&args),
         Command::Completion(args) => completion::run(&args, "shieldwall", command()),
-        Command::Complete(args) => complete::run(&args, command()),
         Command::Man(args) => man::run(&args),
     }
 }

@@ -112,7 +112,7 @@ pub(super) fn run(command: &SimulationCommand, args: &ToolArgs) -> Result<ExitCo
             tool.tell(&format!("simulation mode for '{scenario}' is {word} already"));
         }
     }
-    if before.as_ref() != Some(&now) {
+    if before.unwrap_or_default() != now {
         now.write(&path)?;
         tool.tell(
             "Run 'sudo systemctl reload crowdsec' for the new configuration to be effective.",

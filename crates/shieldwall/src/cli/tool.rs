@@ -259,14 +259,7 @@ pub(crate) fn date(at: Timestamp) -> String {
 
 /// How long ago something was, in words: `12s ago`, `3h 12m ago`.
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
-    let seconds = now.nanos_since(at).max(0) / 1_000_000_000;
-    let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s ago"),
-        (0, 0, minutes) => format!("{minutes}m {}s ago", seconds % 60),
-        (0, hours, minutes) => format!("{hours}h {minutes}m ago"),
-        (days, hours, _) => format!("{days}d {hours}h ago"),
-    }
+    format!("{} ago", super::text::span(now.nanos_since(at).max(0)))
 }
 
 /// Characters chosen at random, for passwords and names.

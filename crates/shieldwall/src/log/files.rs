@@ -115,8 +115,12 @@ impl Write for &Turning {
     }
 }
 
+/// Held by whoever tidies: two at a time would take each other's files away.
+static TIDYING: Mutex<()> = Mutex::new(());
+
 /// Compresses what was put aside, and deletes what is too much or too old.
 fn tidy(files: &Files, name: &str) -> io::Result<()> {
+    let _alone = TIDYING.lock().unwrap_or_else(PoisonError::into_inner);
     let prefix = format!("{name}-");
     let mut aside = Vec::new();
     for entry in fs::read_dir(&files.dir)? {

@@ -54,7 +54,9 @@ fn ask(mut stream: TcpStream, host: &str, path: &str) -> Result<String> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let sane = |text: &str| !text.contains(|c: char| c.is_control() || c == ' ');
     ensure!(sane(host) && sane(path), "the address is no address");
-    write!(stream, "GET /{path} HTTP/1.0\r\nHost: {host}\r\nAccept: text/plain\r\n\r\n")?;
+    // In one piece: a server may answer and close after what it takes for all of it.
+    let request = format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\nAccept: text/plain\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     stream.take(LONGEST).read_to_end(&mut bytes)?;
     let answer = String::from_utf8_lossy(&bytes);

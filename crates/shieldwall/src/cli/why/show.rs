@@ -362,7 +362,7 @@ Allowlists
   192.0.2.0/30 is on office: ours
 
 Alerts
-  #7 2026-01-02T03:04:05Z (48m 0s ago) a/ssh-bf on m, version 0.3
+  #7 2026-01-02T03:04:05Z (48m ago) a/ssh-bf on m, version 0.3
      6 events in 12s; the bucket holds 5 and leaks one every 10s
      two
      three
