@@ -4,10 +4,11 @@
 //! news. A [`backend`] carries that change out; what it holds is a cache that can be read back,
 //! compared and repaired at any time, and whose entries end on time without us (I11).
 //!
-//! Reading order: [`set`], [`backend`], [`protect`].
+//! Reading order: [`set`], [`feed`], [`backend`], [`protect`].
 
 extern crate alloc;
 
 pub mod backend;
+pub mod feed;
 pub mod protect;
 pub mod set;

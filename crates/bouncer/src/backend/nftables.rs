@@ -52,6 +52,10 @@ pub struct Settings {
     pub remediations: Vec<String>,
     /// Bytes after which a change of hosts is continued in another transaction.
     pub batch: usize,
+    /// How many elements of a set are read back to be compared. The kernel begins at the first
+    /// element again for each page it hands out, so reading many takes minutes; a larger set is
+    /// emptied and filled in one transaction instead.
+    pub compare_at_most: usize,
 }
 
 impl Default for Settings {
@@ -68,6 +72,8 @@ impl Default for Settings {
             remediations: vec!["ban".to_owned()],
             // Measured: from 1 MiB on the kernel's pace no longer grows; more takes memory.
             batch: 4 << 20,
+            // Measured: a quarter of a second.
+            compare_at_most: 30_000,
         }
     }
 }
@@ -383,6 +389,14 @@ impl Nftables {
         writer.flush()
     }
 
+    /// How many elements a set has, or is thought to have, is known without reading them.
+    fn is_large(&self, counts: &Counts, kind: SetKind, n_wanted: usize) -> bool {
+        let name = kind.name(&self.settings);
+        let counted = counts.iter().find(|(counted, _)| *counted == name);
+        let n = counted.and_then(|(_, count)| usize::try_from(*count).ok()).unwrap_or(n_wanted);
+        n > self.settings.compare_at_most
+    }
+
     /// One attempt at making everything as wanted.
     fn reconcile_once(
         &mut self,
@@ -390,7 +404,7 @@ impl Nftables {
         now: Timestamp,
         anew: bool,
     ) -> Result<(Applied, Outcome), BackendError> {
-        let (mut found, _) = self.look()?;
+        let (mut found, counts) = self.look()?;
         let mut batch = self.socket.begin();
         if anew && self.settings.ownership == Ownership::Table && found.table.is_some() {
             layout::remove_table(&mut batch, &self.settings);
@@ -402,20 +416,11 @@ impl Nftables {
         let context = Context::new(&settings, &wanted.labels, now);
         let is_kept = found.table.is_some() && layout::can_adopt(&found, &settings);
         let entries = &wanted.entries;
-        let (hosts4, spans4) = self.compare(
-            &found,
-            is_kept,
-            [SetKind::Hosts4, SetKind::Ranges4],
-            &entries.v4,
-            &context,
-        )?;
-        let (hosts6, spans6) = self.compare(
-            &found,
-            is_kept,
-            [SetKind::Hosts6, SetKind::Ranges6],
-            &entries.v6,
-            &context,
-        )?;
+        let there = There { found: &found, counts: &counts, is_kept };
+        let kinds = [SetKind::Hosts4, SetKind::Ranges4];
+        let (hosts4, spans4) = self.compare(&there, kinds, &entries.v4, &context)?;
+        let kinds = [SetKind::Hosts6, SetKind::Ranges6];
+        let (hosts6, spans6) = self.compare(&there, kinds, &entries.v6, &context)?;
         let plan = Plan { hosts4, spans4, hosts6, spans6 };
         let applied = Applied { was_rebuilt: is_mended, ..plan.applied() };
         // Into empty sets nothing can come half; everything else is replaced in one step.
@@ -431,41 +436,56 @@ impl Nftables {
     #[expect(clippy::type_complexity, reason = "the two halves of a plan")]
     fn compare<A: Address>(
         &mut self,
-        found: &Found,
-        is_kept: bool,
+        there: &There<'_>,
         [hosts, ranges]: [SetKind; 2],
         wanted: &Entries<A>,
         context: &Context<'_>,
     ) -> Result<(Work<A, Host<A>>, Work<(A, A), Span<A>>), BackendError> {
         let is_ipv6 = A::BITS == 128;
         let counter = |effect| context.counter(effect, is_ipv6);
-        let mut read = |kind: SetKind| {
-            let name = kind.name(&self.settings);
-            if is_kept && found.sets.iter().any(|set| set.name == name) {
-                let mut held = elements::read::<A>(&mut self.socket, &self.settings, kind)?;
-                held.took = context.begun.elapsed();
-                Ok(held)
-            } else {
-                Ok(Held::nothing())
-            }
-        };
-        let enforced = |effect: Effect| context.takes(effect);
-        let is_all = wanted.hosts.iter().all(|host| enforced(host.effect))
-            && wanted.spans.iter().all(|span| enforced(span.effect));
+        let taken = |effect: Effect| context.takes(effect);
+        let is_all = wanted.hosts.iter().all(|host| taken(host.effect))
+            && wanted.spans.iter().all(|span| taken(span.effect));
         let filtered;
         let wanted = if is_all {
             wanted
         } else {
             filtered = Entries {
-                hosts: wanted.hosts.iter().filter(|host| enforced(host.effect)).copied().collect(),
-                spans: wanted.spans.iter().filter(|span| enforced(span.effect)).copied().collect(),
+                hosts: wanted.hosts.iter().filter(|host| taken(host.effect)).copied().collect(),
+                spans: wanted.spans.iter().filter(|span| taken(span.effect)).copied().collect(),
             };
             &filtered
         };
-        let hosts = read(hosts)?.hosts(&wanted.hosts, context.now, &counter);
-        let spans = read(ranges)?.spans(&wanted.spans, context.now, &counter);
+        let mut read = |kind: SetKind, n_wanted: usize| {
+            let name = kind.name(&self.settings);
+            if !there.is_kept || !there.found.sets.iter().any(|set| set.name == name) {
+                return Ok(Some(Held::nothing()));
+            }
+            if self.is_large(there.counts, kind, n_wanted) {
+                return Ok(None);
+            }
+            let mut held = elements::read::<A>(&mut self.socket, &self.settings, kind)?;
+            held.took = context.begun.elapsed();
+            Ok(Some(held))
+        };
+        let hosts = match read(hosts, wanted.hosts.len())? {
+            Some(held) => held.hosts(&wanted.hosts, context.now, &counter),
+            None => Work::anew(wanted.hosts.clone()),
+        };
+        let spans = match read(ranges, wanted.spans.len() * 2)? {
+            Some(held) => held.spans(&wanted.spans, context.now, &counter),
+            None => Work::anew(wanted.spans.clone()),
+        };
         Ok((hosts, spans))
     }
+}
+
+/// What a reconciliation finds, elements aside.
+struct There<'a> {
+    found: &'a Found,
+    counts: &'a Counts,
+    /// Whether the sets stay, with what is in them.
+    is_kept: bool,
 }
 
 /// Writes the elements of a plan, and sends what is long enough.
@@ -489,7 +509,10 @@ impl Writer<'_, '_> {
     fn spans<A: Address>(&mut self, work: &Work<(A, A), Span<A>>, kind: SetKind) {
         let (table, set) = (&self.target.settings.table, kind.name(&self.target.settings));
         let is_ipv6 = A::BITS == 128;
-        self.has_work |= !work.remove.is_empty() || !work.add.is_empty();
+        self.has_work |= work.is_anew || !work.remove.is_empty() || !work.add.is_empty();
+        if work.is_anew {
+            elements::flush(&mut self.batch, table, &set);
+        }
         let gone = work.remove.iter().flat_map(|place| elements::gone(*place));
         elements::write(&mut self.batch, self.removal, table, &set, gone);
         let (context, now) = (self.context, self.context.by_now());
@@ -510,6 +533,10 @@ impl Writer<'_, '_> {
     ) -> Result<Outcome, BackendError> {
         let set = kind.name(&self.target.settings);
         let is_ipv6 = A::BITS == 128;
+        if work.is_anew {
+            self.has_work = true;
+            elements::flush(&mut self.batch, &self.target.settings.table, &set);
+        }
         let (mut remove, mut add) = (work.remove.as_slice(), work.add.as_slice());
         while !remove.is_empty() || !add.is_empty() {
             self.has_work = true;
@@ -684,11 +711,7 @@ impl Backend for Nftables {
             Ownership::Table => layout::remove_table(&mut batch, &self.settings),
             Ownership::SetsOnly => {
                 for set in &found.sets {
-                    // Without a list of elements: all of them.
-                    batch.write(number::DEL_ELEMENT, 0, number::INET, |body| {
-                        body.text(1, &self.settings.table);
-                        body.text(2, &set.name);
-                    });
+                    elements::flush(&mut batch, &self.settings.table, &set.name);
                 }
             }
         }

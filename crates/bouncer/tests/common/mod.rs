@@ -232,6 +232,11 @@ pub enum Reached {
     Told(Errno),
 }
 
+/// Waits until an attempt succeeds: on a busy machine one may take longer than [`GONE`].
+pub fn reached(what: &str, mut attempt: impl FnMut() -> Reached) {
+    wait_for(what, || attempt() == Reached::Yes);
+}
+
 fn storage(address: IpAddr, port: u16) -> SockaddrStorage {
     SocketAddr::new(address, port).into()
 }

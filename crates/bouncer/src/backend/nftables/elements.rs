@@ -85,6 +85,14 @@ pub(super) fn write<'a, A: Address>(
     }
 }
 
+/// Writes the end of all elements of a set.
+pub(super) fn flush(batch: &mut Messages, table: &str, set: &str) {
+    batch.write(number::DEL_ELEMENT, 0, number::INET, |body| {
+        body.text(1, table);
+        body.text(2, set);
+    });
+}
+
 /// The elements of a span that shall be.
 pub(super) fn begin_and_end<'a, A: Address>(
     span: &Span<A>,
@@ -194,12 +202,22 @@ pub(super) fn read<A: Address>(
 pub(super) struct Work<K, E> {
     pub(super) remove: Vec<K>,
     pub(super) add: Vec<E>,
+    /// Everything that is there goes, unread; `remove` is empty then.
+    pub(super) is_anew: bool,
     pub(super) applied: Applied,
 }
 
 impl<K, E> Default for Work<K, E> {
     fn default() -> Self {
-        Self { remove: Vec::new(), add: Vec::new(), applied: Applied::default() }
+        Self { remove: Vec::new(), add: Vec::new(), is_anew: false, applied: Applied::default() }
+    }
+}
+
+impl<K, E> Work<K, E> {
+    /// These in place of whatever is there. All of them count as changed.
+    pub(super) fn anew(add: Vec<E>) -> Self {
+        let applied = Applied { n_changed: add.len().max(1), ..Applied::default() };
+        Self { add, is_anew: true, applied, ..Self::default() }
     }
 }
 
