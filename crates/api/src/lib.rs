@@ -17,6 +17,7 @@ pub mod duration;
 mod message;
 pub mod metrics;
 pub mod text;
+mod told;
 
 pub use alert::{Alert, Event, MetaItem, Source, WireError, pairs};
 pub use decision::{Decision, DecisionDelta};
@@ -24,3 +25,4 @@ pub use message::{
     Allowlist, AllowlistItem, AllowlistMatches, BulkCheck, BulkCheckReply, CheckReply, Deleted,
     Login, Message, Registration, Token,
 };
+pub use told::write_decision;

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     Decide, Nobody, Observer, Rules,
+    access::Dates,
     auth::{limit::Limiter, token::Tokens},
 };
 
@@ -31,6 +32,7 @@ struct Shared {
     registrations: Limiter,
     hashing: Semaphore,
     large_bodies: Semaphore,
+    dates: Dates,
 }
 
 /// An alert on its way in, from the wire or from an agent in this process.
@@ -117,6 +119,7 @@ impl Service {
             // Each hash takes 19 MiB and some ten milliseconds.
             hashing: Semaphore::new(2),
             large_bodies: Semaphore::new(4),
+            dates: Dates::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -150,6 +153,10 @@ impl Service {
         self.shared.observer.as_ref()
     }
 
+    pub(crate) fn dates(&self) -> &Dates {
+        &self.shared.dates
+    }
+
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.shared.tokens
     }
@@ -177,4 +184,14 @@ impl Service {
 /// A random identifier.
 pub(crate) fn random_uuid() -> Uuid {
     Uuid::from_random(uuid::Uuid::new_v4().as_u128())
+}
+
+/// So many random identifiers. Randomness is asked for once: the kernel takes longer to answer than
+/// to draw.
+pub(crate) fn random_uuids(n: usize) -> Vec<Uuid> {
+    let mut bytes = vec![[0u8; 16]; n];
+    if getrandom::fill(bytes.as_flattened_mut()).is_err() {
+        return (0..n).map(|_| random_uuid()).collect();
+    }
+    bytes.into_iter().map(|bytes| Uuid::from_random(u128::from_le_bytes(bytes))).collect()
 }

@@ -1,5 +1,7 @@
 //! Bouncers: the enforcers that read decisions.
 
+use std::sync::Arc;
+
 use model::Timestamp;
 use rusqlite::{Connection, Row, params};
 
@@ -120,14 +122,25 @@ impl Store {
         Ok(found.into_iter().next())
     }
 
-    /// All bouncers with this key, of either way to prove it, by row. Found by index; to be called
-    /// for every request.
+    /// All bouncers with this key, of either way to prove it, by row. Remembered as long as nobody
+    /// writes to the database; to be called for every request.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn bouncers_with_key(&self, key_hash: &str) -> Result<Vec<Bouncer>, Error> {
-        let key_hash = key_hash.to_owned();
-        self.inner.readers.read(move |conn| Ok(find(conn, "api_key = ?1", &key_hash)?)).await
+    pub async fn bouncers_with_key(&self, key_hash: &str) -> Result<Arc<[Bouncer]>, Error> {
+        let keys = &self.inner.keys;
+        let version = match keys.find(key_hash) {
+            Ok(found) => return Ok(found),
+            Err(version) => version,
+        };
+        let hash = key_hash.to_owned();
+        let work = move |conn: &Connection| Ok((find(conn, "api_key = ?1", &hash)?, hash));
+        let (found, hash): (Vec<Bouncer>, String) = self.inner.readers.read(work).await?;
+        let found = Arc::from(found);
+        if let Some(version) = version {
+            keys.remember(hash, &found, version);
+        }
+        Ok(found)
     }
 
     /// Adds a bouncer.

@@ -22,6 +22,8 @@ mod item;
 mod machine;
 mod stream;
 
+mod checkpoint;
+mod keys;
 mod reader;
 mod schema;
 mod writer;
@@ -30,6 +32,7 @@ mod index;
 mod matcher;
 mod names;
 mod order;
+mod records;
 
 mod net;
 mod query;
@@ -44,7 +47,9 @@ use std::{
 use model::Timestamp;
 use rusqlite::Connection;
 
+use checkpoint::Checkpoints;
 use index::Shared;
+use keys::Keys;
 use reader::Readers;
 use writer::Writer;
 
@@ -89,6 +94,9 @@ pub struct Store {
 /// Fields go in this order: the writer last, as it tidies up the file.
 struct Inner {
     readers: Readers,
+    keys: Keys,
+    /// Only beside an index: who opens a database for a moment leaves its log to others.
+    _checkpoints: Option<Checkpoints>,
     writer: Writer,
     shared: Arc<Shared>,
     allow: allowlist::Cache,
@@ -116,8 +124,21 @@ impl Store {
         let shared = Arc::new(Shared::new(index, seq));
         let writer = Writer::start(conn, path.to_path_buf(), Arc::clone(&shared))?;
         let readers = Readers::start(path, READERS)?;
+        let keys = Keys::open(path)?;
+        let checkpoints = match settings.index {
+            Index::Kept => Some(Checkpoints::start(path)?),
+            Index::None => None,
+        };
         let (allow, n_pauses) = (Arc::default(), Arc::default());
-        Ok(Self { inner: Arc::new(Inner { readers, writer, shared, allow, n_pauses }) })
+        Ok(Self { inner: Arc::new(Inner {
+                readers,
+                keys,
+                _checkpoints: checkpoints,
+                writer,
+                shared,
+                allow,
+                n_pauses,
+            }) })
     }
 
     /// Finishes what is waiting and ends the threads, unless a clone is still in use. Blocks.

@@ -297,24 +297,55 @@ pub(crate) fn end(
          RETURNING {}",
         row::DECISION.replace("d.", "")
     ))?;
+    // What means something else and stays in force, of each meaning the longest.
+    let mut others = conn.prepare_cached(
+        "SELECT id, max(until) FROM decisions WHERE value = ?1 AND scope = ?2 AND type <> ?3 \
+         AND +until > ?4 AND NOT simulated GROUP BY type",
+    )?;
+    let mut survivors: Vec<i64> = Vec::new();
     for decision in &ended {
+        let (scope, remediation) = (decision.scope.name(), &*decision.remediation);
         let told: Option<Entry> = heir
             .query_row(
-                params![
-                    seq_column,
-                    decision.value,
-                    decision.scope.name(),
-                    &*decision.remediation,
-                    now_text
-                ],
+                params![seq_column, decision.value, scope, remediation, now_text],
                 row::entry,
             )
             .optional()?;
         if let Some(entry) = told {
             tx.change(Change::Tell { id: entry.decision.id.0, seq });
+        } else if !decision.simulated {
+            let mut rows =
+                others.query(params![decision.value, scope, remediation, now_text])?;
+            while let Some(row) = rows.next()? {
+                survivors.push(row.get(0)?);
+            }
         }
     }
+    drop((heir, others));
+    survivors.sort_unstable();
+    survivors.dedup();
+    tell_again(tx, &survivors, now)?;
     Ok(ended)
+}
+
+/// Tells decisions again, in the answer after the one that tells what has ended by now. Those that
+/// have ended themselves meanwhile are left alone.
+pub(crate) fn tell_again(tx: &mut Tx<'_>, ids: &[i64], now: Timestamp) -> rusqlite::Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let (end_seq, seq) = (tx.seq(), tx.later_seq());
+    let conn = tx.conn;
+    let mut update = conn
+        .prepare_cached("UPDATE decisions SET change_seq = ?1 WHERE id = ?2 AND until > ?3")?;
+    let (seq_column, now_text) = (i64::try_from(seq.0).unwrap_or(i64::MAX), time::to_text(now));
+    for id in ids {
+        if update.execute(params![seq_column, id, now_text])? > 0 {
+            tx.change(Change::Tell { id: *id, seq });
+        }
+    }
+    tx.change(Change::Revived { seq, end_seq, end_at: now });
+    Ok(())
 }
 
 /// A condition that is true of everything inside or around a network: both ways at once.

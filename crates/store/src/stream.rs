@@ -1,6 +1,15 @@
 //! The decision stream: what an enforcer must add and remove since it last asked.
+//!
+//! Many enforcers know a target only, not what is to be done about it: when its ban ends and a
+//! captcha stays, they drop both, whichever list they read first. So what survives is told again,
+//! in the answer after the one that told of the end: a stream stops short before such a change.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use model::{Decision, Timestamp};
 use rusqlite::{Connection, params_from_iter, types::Value};
@@ -10,7 +19,9 @@ use crate::{
     DecisionFilter, Error, Store,
     index::Changed,
     matcher::Prepared,
-    query, row, time,
+    query,
+    reader::Ahead,
+    row, time,
     writer::{Failure, Tx},
 };
 
@@ -71,7 +82,7 @@ pub enum Dedup {
 }
 
 /// So many ended decisions are read at once.
-const PAGE: usize = 1000;
+const PAGE: usize = 2000;
 
 /// One answer to an enforcer, read in pages and never held as a whole.
 pub struct Stream {
@@ -85,7 +96,15 @@ pub struct Stream {
     /// Where the next page of decisions to add begins; `None` at the end.
     new_after: Option<(u64, i64)>,
     deleted: Deleted,
+    /// The next page of decisions to remove, read while the one before is written.
+    ahead: Option<Ahead<Ended>>,
+    seen: Option<Arc<Mutex<Seen>>>,
+    /// Whether there are changes that the next stream shall tell and not this one.
+    stops_short: bool,
 }
+
+/// A page of decisions to remove, and where the next one begins.
+type Ended = (Vec<Decision>, Deleted);
 
 /// Where the next page of decisions to remove begins.
 #[derive(Clone, Debug)]
@@ -94,6 +113,8 @@ enum Deleted {
     BySomebody { after: (i64, i64) },
     /// Those ended by time: by their end.
     ByTime { after: (String, i64) },
+    /// All there are, the last ones first, so that the first of a target is the longest.
+    All { before: (String, i64) },
     /// The end.
     Done,
 }
@@ -122,20 +143,72 @@ impl Stream {
     /// # Errors
     /// When the database refuses.
     pub async fn next_deleted(&mut self) -> Result<Option<Vec<Decision>>, Error> {
-        let deleted = self.deleted.clone();
-        if matches!(deleted, Deleted::Done) {
+        if matches!(self.deleted, Deleted::Done) {
             return Ok(None);
         }
-        let (from, to) = (self.from, self.to);
-        let (filter, dedup) = (Arc::clone(&self.filter), self.dedup);
-        let work = move |conn: &Connection| Ok(ended(conn, &deleted, from, to, &filter, dedup)?);
-        let (mut page, next) = self.store.inner.readers.read::<_, _>(work).await?;
+        let readers = &self.store.inner.readers;
+        let (mut page, next) = match self.ahead.take() {
+            Some(ahead) => readers.finish(ahead).await?,
+            None => readers.read::<Ended, _>(self.read_ended(self.deleted.clone())).await?,
+        };
+        if !matches!(next, Deleted::Done) {
+            self.ahead = readers.begin(self.read_ended(next.clone()));
+        }
         self.deleted = next;
         if self.dedup == Dedup::Longest {
             let index = self.store.inner.shared.read()?;
             page.retain(|ended| !index.covers(&self.filter, ended, self.to.at));
         }
         Ok(Some(page))
+    }
+
+    /// The work of reading a page of ended decisions.
+    fn read_ended(
+        &self,
+        place: Deleted,
+    ) -> impl FnOnce(&Connection) -> Result<Ended, Failure> + Send + use<> {
+        let (from, to, dedup) = (self.from, self.to, self.dedup);
+        let (filter, seen) = (Arc::clone(&self.filter), self.seen.clone());
+        move |conn| {
+            // Pages are read one after the other, so nobody ever waits here.
+            let mut seen = seen.as_ref().map(|seen| seen.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok(ended(conn, &place, from, to, &filter, dedup, seen.as_deref_mut())?)
+        }
+    }
+
+    /// Whether changes are known that only the next stream tells, so that its cursor must be kept
+    /// even if this one is empty.
+    #[must_use]
+    pub fn stops_short(&self) -> bool {
+        self.stops_short
+    }
+}
+
+/// Which targets were seen, more or less: in constant memory, and wrong only on the side of yes.
+struct Seen {
+    hasher: RandomState,
+    bits: Vec<u64>,
+}
+
+impl Seen {
+    /// 2^23 bits, two for each of a million targets leaves four in five questions answered by no.
+    const WORDS: usize = 1 << 17;
+
+    fn new() -> Self {
+        Self { hasher: RandomState::new(), bits: vec![0; Self::WORDS] }
+    }
+
+    /// Whether the like of it may have been noted before; notes it.
+    fn note(&mut self, decision: &Decision) -> bool {
+        let of = (&*decision.value, decision.scope.name(), &*decision.remediation);
+        let hash = self.hasher.hash_one(of);
+        [hash, hash >> 32].into_iter().fold(true, |seen, half| {
+            let bit = usize::try_from(half & 0xffff_ffff).unwrap_or(0) % (Self::WORDS * 64);
+            let (word, mask) = (&mut self.bits[bit / 64], 1u64 << (bit % 64));
+            let was_set = *word & mask != 0;
+            *word |= mask;
+            seen & was_set
+        })
     }
 }
 
@@ -147,7 +220,8 @@ fn ended(
     to: Cursor,
     filter: &Prepared,
     dedup: Dedup,
-) -> rusqlite::Result<(Vec<Decision>, Deleted)> {
+    mut seen: Option<&mut Seen>,
+) -> rusqlite::Result<Ended> {
     let seq = |seq: Seq| Value::from(i64::try_from(seq.0).unwrap_or(i64::MAX));
     let now = Value::from(time::to_text(to.at));
     let mut sql = format!("SELECT {} FROM decisions d WHERE ", row::DECISION);
@@ -161,45 +235,79 @@ fn ended(
             sql.push_str("(d.until, d.id) > (?, ?) AND d.until <= ? AND +d.change_seq <= ?");
             values.extend([after.0.clone().into(), after.1.into(), now.clone(), seq(from.seq)]);
         }
+        Deleted::All { before } => {
+            sql.push_str("(d.until, d.id) < (?, ?) AND +d.change_seq <= ?");
+            values.extend([before.0.clone().into(), before.1.into(), seq(from.seq)]);
+        }
         Deleted::Done => return Ok((Vec::new(), Deleted::Done)),
     }
     query::decision_conditions("d", filter, &mut sql, &mut values);
-    if dedup == Dedup::Longest {
+    if dedup == Dedup::Longest && seen.is_none() {
         sql.push_str(
             " AND NOT EXISTS (SELECT 1 FROM decisions l WHERE l.value = d.value AND l.scope = d.scope \
              AND l.type = d.type AND l.until > d.until AND +l.until <= ?",
         );
-        values.push(now);
+        values.push(now.clone());
         query::decision_conditions("l", filter, &mut sql, &mut values);
         sql.push(')');
     }
     sql.push_str(match place {
         Deleted::BySomebody { .. } => " ORDER BY d.change_seq, d.id LIMIT ?",
+        Deleted::All { .. } => " ORDER BY d.until DESC, d.id DESC LIMIT ?",
         Deleted::ByTime { .. } | Deleted::Done => " ORDER BY d.until, d.id LIMIT ?",
     });
     values.push(i64::try_from(PAGE).unwrap_or(i64::MAX).into());
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
-    let mut page = Vec::new();
-    let mut last = None;
+    let mut page = Vec::with_capacity(PAGE);
+    let (mut n_read, mut last) = (0, None);
     while let Some(row) = rows.next()? {
-        let entry = row::entry(row)?;
-        last = Some((
-            entry.seq,
-            row.get_ref(7)?.as_str().unwrap_or_default().to_owned(),
-            entry.decision.id.0,
-        ));
-        page.push(entry.decision);
+        let decision = row::decision(row)?;
+        n_read += 1;
+        if n_read == PAGE {
+            let until = row.get_ref(7)?.as_str().unwrap_or_default().to_owned();
+            last = Some((row::seq(row)?, until, decision.id.0));
+        }
+        let is_hidden = match &mut seen {
+            Some(seen) => seen.note(&decision) && has_longer(conn, &decision, filter, &now)?,
+            None => false,
+        };
+        if !is_hidden {
+            page.push(decision);
+        }
     }
-    let next = match (last.filter(|_| page.len() == PAGE), place) {
+    let next = match (last, place) {
         (Some((seq, _, id)), Deleted::BySomebody { .. }) => {
             Deleted::BySomebody { after: (i64::try_from(seq.0).unwrap_or(i64::MAX), id) }
         }
+        (Some((_, until, id)), Deleted::All { .. }) => Deleted::All { before: (until, id) },
         (Some((_, until, id)), _) => Deleted::ByTime { after: (until, id) },
         (None, Deleted::BySomebody { .. }) => by_time(from),
         (None, _) => Deleted::Done,
     };
     Ok((page, next))
+}
+
+/// Whether one of the same target, scope and remediation ended later.
+fn has_longer(
+    conn: &Connection,
+    decision: &Decision,
+    filter: &Prepared,
+    now: &Value,
+) -> rusqlite::Result<bool> {
+    let mut sql = String::from(
+        "SELECT 1 FROM decisions l WHERE l.value = ? AND l.scope = ? AND l.type = ? \
+         AND +l.until > ? AND +l.until <= ?",
+    );
+    let mut values = vec![
+        Value::from(decision.value.clone()),
+        decision.scope.name().to_owned().into(),
+        decision.remediation.to_string().into(),
+        time::to_text(decision.until).into(),
+        now.clone(),
+    ];
+    query::decision_conditions("l", filter, &mut sql, &mut values);
+    conn.prepare_cached(&sql)?.exists(params_from_iter(values))
 }
 
 /// Where the ends by time begin that are news after a cursor.
@@ -225,13 +333,19 @@ impl Store {
     ) -> Result<Stream, Error> {
         let shared = &self.inner.shared;
         shared.advance(now);
-        let to = Cursor { seq: shared.seq(), at: now };
-        let (last_end, last_end_seq) = shared.read()?.last_end();
+        let newest = shared.seq();
+        let index = shared.read()?;
+        let (last_end, last_end_seq) = index.last_end();
         let from = match from {
             From::Startup => None,
             // A cursor from the future belongs to a database that was replaced.
-            From::After(cursor) => (cursor.seq <= to.seq).then_some(cursor),
+            From::After(cursor) => (cursor.seq <= newest).then_some(cursor),
         };
+        let to = match from {
+            Some(from) => Cursor { seq: index.last_before_revival(from, newest), at: now },
+            None => Cursor { seq: newest, at: now },
+        };
+        drop(index);
         let stream = |from: Cursor, deleted: Deleted| Stream {
             store: self.clone(),
             filter: Arc::new(Prepared::new(filter)),
@@ -240,14 +354,18 @@ impl Store {
             from,
             to,
             deleted,
+            ahead: None,
+            seen: None,
+            stops_short: to.seq < newest,
         };
         let Some(from) = from else {
             // Nothing lies before these, so the ends by time are all the ends there are.
             let beginning = Cursor { seq: Seq(0), at: Timestamp::MIN };
-            let all = Deleted::ByTime { after: (String::new(), i64::MIN) };
+            let all = Deleted::All { before: (time::to_text(now), i64::MAX) };
             let mut stream = stream(beginning, all);
             stream.from.seq = to.seq;
             stream.new_after = Some((0, i64::MIN));
+            stream.seen = (dedup == Dedup::Longest).then(|| Arc::new(Mutex::new(Seen::new())));
             return Ok(stream);
         };
         let deleted = if last_end_seq > from.seq {
@@ -286,6 +404,11 @@ impl Store {
         let shared = Arc::clone(&self.inner.shared);
         if shared.advance(now) {
             shared.wake();
+        }
+        let survivors = shared.take_survivors();
+        if !survivors.is_empty() {
+            let work = move |tx: &mut Tx<'_>| Ok(query::tell_again(tx, &survivors, now)?);
+            self.inner.writer.write(work).await?;
         }
         let work = |conn: &Connection| -> Result<(u64, bool), Failure> {
             Ok((crate::writer::newest_seq(conn)?, crate::writer::has_unnumbered(conn)?))

@@ -58,6 +58,8 @@ pub(crate) struct Tx<'a> {
     pub(crate) conn: &'a Connection,
     last: u64,
     taken: bool,
+    /// Whether the group has a second number, for what must be told after the rest.
+    later: bool,
     changes: Vec<Change>,
 }
 
@@ -69,6 +71,17 @@ impl Tx<'_> {
             self.taken = true;
         }
         Seq(self.last)
+    }
+
+    /// The number of what the group tells again because of what it ended: one more.
+    pub(crate) fn later_seq(&mut self) -> Seq {
+        self.later = true;
+        Seq(self.seq().0.saturating_add(1))
+    }
+
+    /// The newest number of the group.
+    fn newest(&self) -> u64 {
+        self.last.saturating_add(u64::from(self.later))
     }
 
     /// Notes a change for memory; it is applied after the commit.
@@ -242,7 +255,7 @@ fn commit(
     let sql = |error: rusqlite::Error| classify(path, &error);
     conn.execute_batch("BEGIN IMMEDIATE").map_err(sql)?;
     let begun = newest_seq(conn).map_err(sql)?;
-    let mut tx = Tx { conn, last: begun, taken: false, changes: Vec::new() };
+    let mut tx = Tx { conn, last: begun, taken: false, later: false, changes: Vec::new() };
     adopt(&mut tx).map_err(sql)?;
     if let [request] = group {
         // Alone it needs no savepoint: its failure is the group's.
@@ -275,7 +288,7 @@ fn finish(
     let sql = |error: rusqlite::Error| classify(path, &error);
     let conn = tx.conn;
     if tx.taken {
-        let value = i64::try_from(tx.last).unwrap_or(i64::MAX);
+        let value = i64::try_from(tx.newest()).unwrap_or(i64::MAX);
         conn.prepare_cached("UPDATE shieldwall_state SET value = ? WHERE name = 'seq'")
             .and_then(|mut statement| statement.execute([value]))
             .map_err(sql)?;
@@ -283,7 +296,7 @@ fn finish(
     // What others wrote in the meantime is read in the same snapshot the group was written in.
     let mut changes = foreign_changes(conn, shared, begun).map_err(sql)?;
     changes.append(&mut tx.changes);
-    let last = tx.last;
+    let last = tx.newest();
     conn.execute_batch("COMMIT").map_err(sql)?;
     shared.apply(changes, Seq(last));
     Ok(())
@@ -328,7 +341,7 @@ pub(crate) fn adopt_all(conn: &Connection) -> rusqlite::Result<()> {
     }
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let last = newest_seq(conn)?;
-    let mut tx = Tx { conn, last, taken: false, changes: Vec::new() };
+    let mut tx = Tx { conn, last, taken: false, later: false, changes: Vec::new() };
     adopt(&mut tx)?;
     conn.execute(
         "UPDATE shieldwall_state SET value = ? WHERE name = 'seq'",

@@ -42,9 +42,9 @@ fn refused(call: &Call, reason: &str) -> Refusal {
 /// The rows a key may use.
 async fn rows(service: &Service, hash: &str) -> Result<Vec<Bouncer>, Refusal> {
     let rows = service.store().bouncers_with_key(hash).await;
-    let mut rows = rows.map_err(|error| Refusal::store(&error, "unable to query"))?;
-    rows.retain(|row| !row.revoked && key::same(&row.key_hash, hash));
-    Ok(rows)
+    let rows = rows.map_err(|error| Refusal::store(&error, "unable to query"))?;
+    let good = |row: &&Bouncer| !row.revoked && key::same(&row.key_hash, hash);
+    Ok(rows.iter().filter(good).cloned().collect())
 }
 
 async fn by_key(

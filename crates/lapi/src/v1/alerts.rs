@@ -1,6 +1,6 @@
 //! Alerts: taken in, decided about, shown, deleted.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use api::{Alert, Decision, Deleted, Event, WireError};
 use axum::{
@@ -8,7 +8,7 @@ use axum::{
     http::{Response, StatusCode, header},
 };
 use bytes::Bytes;
-use model::{Scope, Timestamp, Uuid, parse_target};
+use model::{NewDecision, Scope, Timestamp, Uuid, parse_target};
 use sha2::{Digest as _, Sha256};
 use store::{AlertFilter, AlertId, NewAlert, StoredAlert};
 use tokio::runtime::Handle;
@@ -18,7 +18,7 @@ use crate::{
     Incoming, Refusal, Service, body,
     call::Call,
     refusal::{JSON, empty, json},
-    service::random_uuid,
+    service::{random_uuid, random_uuids},
 };
 
 /// Alerts are read and sent in pages of this many.
@@ -85,7 +85,8 @@ impl Service {
             }
         }
         let (kept, matched) = decide(self, kept, now).await?;
-        let recorded = self.store().record(kept.clone(), now).await;
+        let kept: Arc<[NewAlert]> = kept.into();
+        let recorded = self.store().record(Arc::clone(&kept), now).await;
         let recorded = recorded.map_err(|error| Refusal::store(&error, "unable to insert bulk"))?;
         for ((alert, matched), recorded) in kept.iter().zip(&matched).zip(&recorded) {
             if matches!(recorded, store::Recorded::Stored { .. }) {
@@ -128,15 +129,21 @@ async fn allowlisted(
 
 fn new_alert(machine: &str, incoming: Incoming) -> NewAlert {
     let mut decisions = incoming.decisions;
-    for decision in &mut decisions {
-        decision.uuid = Some(random_uuid());
-    }
+    name_all(&mut decisions);
     NewAlert {
         uuid: incoming.uuid.map_or_else(random_uuid, |uuid| own_uuid(machine, uuid)),
         machine: Some(machine.to_owned()),
         kind: incoming.kind,
         alert: incoming.alert,
         decisions,
+    }
+}
+
+/// Gives each decision an identifier.
+fn name_all(decisions: &mut [NewDecision]) {
+    let uuids = random_uuids(decisions.len());
+    for (decision, uuid) in decisions.iter_mut().zip(uuids) {
+        decision.uuid = Some(uuid);
     }
 }
 
@@ -171,9 +178,7 @@ async fn decide(
                     // What a sender decided stands; profiles then only say whom to notify.
                     if alert.decisions.is_empty() {
                         alert.decisions = decided.decisions;
-                        for decision in &mut alert.decisions {
-                            decision.uuid = Some(random_uuid());
-                        }
+                        name_all(&mut alert.decisions);
                     }
                 }
                 Err(reason) if alert.decisions.is_empty() => return Err(Refusal::internal(reason)),

@@ -1,8 +1,10 @@
 //! `shieldwall decisions import`: many decisions at once, from a file or standard input.
 //!
 //! Everything is read and held against the allowlists before anything is stored, so a mistake in
-//! the last line leaves nothing half done. What is stored goes in batches, each one alert: a batch
-//! is kept whole or not at all, and the local API never sees a body that outgrows its limit.
+//! the last line leaves nothing half done. What is stored goes in batches, each one alert, some of
+//! them in each request: a batch is kept whole or not at all, and the local API never sees a body
+//! that outgrows its limit. They go by address, since neighbors are stored beside each other: in a
+//! large database that makes the difference between a page for each and a page for many.
 
 use super::alert_of;
 use crate::cli::{
@@ -24,6 +26,9 @@ use std::{
 
 /// Values that are held against the allowlists in one question.
 const CHECKED_AT_ONCE: usize = 1000;
+
+/// Batches share a request up to about so many decisions.
+const SENT_AT_ONCE: usize = 10_000;
 
 /// More than this is no list of decisions.
 const LONGEST_FILE: u64 = 1 << 30;
@@ -128,23 +133,29 @@ pub(super) fn run(args: &ImportArgs, tool: &Tool) -> Result<()> {
     let client = client(tool)?;
     let decisions = tool.wait(without_allowed(&client, decisions, tool))??;
     let n_decisions = decisions.len();
+    let mut rest = decisions;
+    rest.sort_by_cached_key(place);
     let bar = bar(n_decisions);
     let size = if args.batch == 0 { n_decisions.max(1) } else { args.batch };
-    let mut rest = decisions;
     while !rest.is_empty() {
-        let later = rest.split_off(size.min(rest.len()));
-        let batch = std::mem::replace(&mut rest, later);
-        let n = batch.len();
-        let reason = format!("import {}: {n} IPs", args.input);
-        let scope = Some("cscli/manual-import".to_owned());
-        let source = Source { scope, value: Some(String::new()), ..Source::default() };
-        let mut alert = alert_of(&reason, source, batch, tool.now());
-        alert.events_count = Some(i32::try_from(n).unwrap_or(i32::MAX));
-        let stored = ask(tool, client.post_alerts(&[alert])).with_context(|| {
+        let (mut alerts, mut n_sent) = (Vec::new(), 0);
+        while !rest.is_empty() && (alerts.is_empty() || n_sent + size <= SENT_AT_ONCE) {
+            let later = rest.split_off(size.min(rest.len()));
+            let batch = std::mem::replace(&mut rest, later);
+            let n = batch.len();
+            n_sent += n;
+            let reason = format!("import {}: {n} IPs", args.input);
+            let scope = Some("cscli/manual-import".to_owned());
+            let source = Source { scope, value: Some(String::new()), ..Source::default() };
+            let mut alert = alert_of(&reason, source, batch, tool.now());
+            alert.events_count = Some(i32::try_from(n).unwrap_or(i32::MAX));
+            alerts.push(alert);
+        }
+        let stored = ask(tool, client.post_alerts(&alerts)).with_context(|| {
             format!("{} of {n_decisions} decisions were imported, then", bar.position())
         })?;
-        ensure!(!stored.is_empty(), "the local API took none of {n} decisions");
-        bar.inc(u64::try_from(n).unwrap_or(u64::MAX));
+        ensure!(stored.len() == alerts.len(), "the local API did not take all of {n_sent} decisions");
+        bar.inc(u64::try_from(n_sent).unwrap_or(u64::MAX));
     }
     bar.finish_and_clear();
     tool.line(&format!("Imported {n_decisions} decisions"))
@@ -238,12 +249,24 @@ fn decisions(entries: &[Entry], args: &ImportArgs) -> Result<Vec<Decision>> {
     Ok(decisions)
 }
 
+/// Where a decision is stored: by address, other scopes behind.
+fn place(decision: &Decision) -> (bool, Option<(std::net::IpAddr, u8)>) {
+    let value = decision.value.as_deref().unwrap_or_default();
+    let net = model::parse_target(value).ok().map(|net| (net.addr(), net.prefix_len()));
+    (net.is_none(), net)
+}
+
 /// Leaves out what allowlists cover, and says so.
 async fn without_allowed(
     client: &api::client::Client,
     mut decisions: Vec<Decision>,
     tool: &Tool,
 ) -> Result<Vec<Decision>> {
+    // Mostly there are none, and one question tells.
+    let lists = client.allowlists().await.map_err(query::refused)?;
+    if lists.iter().all(|list| list.items.is_empty()) {
+        return Ok(decisions);
+    }
     let mut allowed: HashMap<String, String> = HashMap::new();
     let targets: Vec<String> = decisions
         .iter()
