@@ -79,7 +79,8 @@ fn date(seconds: i64) -> String {
 
 /// At most 256 characters, none of which ends the line or a quotation.
 fn cut(text: &str) -> Cow<'_, str> {
-    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b'\'' | b'\\');
+    let is_plain =
+        |byte: u8| (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b'\'' | b'\\');
     if text.len() <= 256 && text.bytes().all(is_plain) {
         return Cow::Borrowed(text);
     }
@@ -94,6 +95,9 @@ mod tests {
     fn nothing_breaks_the_line() {
         assert_eq!(cut("a\"b\nc"), "a\\\"b\\nc");
         assert_eq!(cut(&"x".repeat(1000)).len(), 256);
-        assert_eq!(&*Dates::default().text(Timestamp::from_unix(1_700_000_000, 5)), "Tue, 14 Nov 2023 22:13:20 UTC");
+        assert_eq!(
+            &*Dates::default().text(Timestamp::from_unix(1_700_000_000, 5)),
+            "Tue, 14 Nov 2023 22:13:20 UTC"
+        );
     }
 }

@@ -485,10 +485,7 @@ impl Interned {
         })
     }
 
-    fn texts(
-        &mut self,
-        decision: &NewDecision,
-    ) -> (Arc<str>, Arc<str>, Arc<str>) {
+    fn texts(&mut self, decision: &NewDecision) -> (Arc<str>, Arc<str>, Arc<str>) {
         if self.is_news(decision) {
             self.last = None;
         }

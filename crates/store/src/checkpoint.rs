@@ -50,8 +50,7 @@ fn run(conn: &Connection, stopped: &mpsc::Receiver<()>) {
     let mut last = None;
     while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
         // Whatever goes wrong here goes wrong for the writer too, which says so; the log waits.
-        let version: Option<i64> =
-            conn.query_row("PRAGMA data_version", [], |row| row.get(0)).ok();
+        let version: Option<i64> = conn.query_row("PRAGMA data_version", [], |row| row.get(0)).ok();
         if version != last {
             last = version;
             drop(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));

@@ -4,8 +4,11 @@ use model::{Decision, DecisionId, Timestamp};
 use rusqlite::Connection;
 
 use crate::{
-    DecisionFilter, Dedup, Error, Page, Simulated, Store, index::{Changed, Scanned}, matcher::Prepared, query,
-    time, writer::Tx,
+    DecisionFilter, Dedup, Error, Page, Simulated, Store,
+    index::{Changed, Scanned},
+    matcher::Prepared,
+    query, time,
+    writer::Tx,
 };
 
 /// So many decisions end in one transaction.

@@ -130,7 +130,8 @@ impl Store {
             Index::None => None,
         };
         let (allow, n_pauses) = (Arc::default(), Arc::default());
-        Ok(Self { inner: Arc::new(Inner {
+        Ok(Self {
+            inner: Arc::new(Inner {
                 readers,
                 keys,
                 _checkpoints: checkpoints,
@@ -138,7 +139,8 @@ impl Store {
                 shared,
                 allow,
                 n_pauses,
-            }) })
+            }),
+        })
     }
 
     /// Finishes what is waiting and ends the threads, unless a clone is still in use. Blocks.

@@ -18,11 +18,8 @@ impl Order {
         let wanted = key(slot);
         // Most keys grow, so the end is tried before anything is searched.
         let is_last = self.last().is_none_or(|last| key(last) < wanted);
-        let (block, at) = if is_last {
-            (self.blocks.len(), 0)
-        } else {
-            self.seek(|other| key(other) < wanted)
-        };
+        let (block, at) =
+            if is_last { (self.blocks.len(), 0) } else { self.seek(|other| key(other) < wanted) };
         let Some(slots) = self.blocks.get_mut(block) else {
             // Behind everything: the last block, unless it is full.
             match self.blocks.last_mut() {

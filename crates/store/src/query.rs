@@ -314,8 +314,7 @@ pub(crate) fn end(
         if let Some(entry) = told {
             tx.change(Change::Tell { id: entry.decision.id.0, seq });
         } else if !decision.simulated {
-            let mut rows =
-                others.query(params![decision.value, scope, remediation, now_text])?;
+            let mut rows = others.query(params![decision.value, scope, remediation, now_text])?;
             while let Some(row) = rows.next()? {
                 survivors.push(row.get(0)?);
             }
@@ -336,8 +335,8 @@ pub(crate) fn tell_again(tx: &mut Tx<'_>, ids: &[i64], now: Timestamp) -> rusqli
     }
     let (end_seq, seq) = (tx.seq(), tx.later_seq());
     let conn = tx.conn;
-    let mut update = conn
-        .prepare_cached("UPDATE decisions SET change_seq = ?1 WHERE id = ?2 AND until > ?3")?;
+    let mut update =
+        conn.prepare_cached("UPDATE decisions SET change_seq = ?1 WHERE id = ?2 AND until > ?3")?;
     let (seq_column, now_text) = (i64::try_from(seq.0).unwrap_or(i64::MAX), time::to_text(now));
     for id in ids {
         if update.execute(params![seq_column, id, now_text])? > 0 {

@@ -153,7 +153,13 @@ fn small(
         crowd::polls(&subject, &keys, options.length(), table)?;
     }
     if side == Side::Crowdsec {
-        crowd::agents(&subject, dir, 1000, Duration::from_secs(options.alert_seconds.min(20)), table)?;
+        crowd::agents(
+            &subject,
+            dir,
+            1000,
+            Duration::from_secs(options.alert_seconds.min(20)),
+            table,
+        )?;
     }
     Ok(())
 }

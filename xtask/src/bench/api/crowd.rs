@@ -112,8 +112,7 @@ fn wait_for(
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error).context("listening"),
             }
-            if found[number].is_none()
-                && read.windows(wanted.len()).any(|window| window == wanted)
+            if found[number].is_none() && read.windows(wanted.len()).any(|window| window == wanted)
             {
                 found[number] = Some(Instant::now());
                 n_missing -= 1;

@@ -8,12 +8,12 @@
 
 use super::alert_of;
 use crate::cli::{
-    query::{self, Span, ask, client},
+    query::{self, Span, client},
     text::csv_rows,
     tool::Tool,
 };
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use api::{Decision, Source};
+use api::{Alert, Decision, Source};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Deserialize;
@@ -135,30 +135,63 @@ pub(super) fn run(args: &ImportArgs, tool: &Tool) -> Result<()> {
     let n_decisions = decisions.len();
     let mut rest = decisions;
     rest.sort_by_cached_key(place);
+    let mut rest = rest.into_iter();
     let bar = bar(n_decisions);
     let size = if args.batch == 0 { n_decisions.max(1) } else { args.batch };
-    while !rest.is_empty() {
-        let (mut alerts, mut n_sent) = (Vec::new(), 0);
-        while !rest.is_empty() && (alerts.is_empty() || n_sent + size <= SENT_AT_ONCE) {
-            let later = rest.split_off(size.min(rest.len()));
-            let batch = std::mem::replace(&mut rest, later);
-            let n = batch.len();
-            n_sent += n;
-            let reason = format!("import {}: {n} IPs", args.input);
-            let scope = Some("cscli/manual-import".to_owned());
-            let source = Source { scope, value: Some(String::new()), ..Source::default() };
-            let mut alert = alert_of(&reason, source, batch, tool.now());
-            alert.events_count = Some(i32::try_from(n).unwrap_or(i32::MAX));
-            alerts.push(alert);
+    let mut requests = std::iter::from_fn(|| request(&mut rest, size, &args.input, tool.now()));
+    // Two at a time: while one is stored, the next one is read.
+    let sent = tool.wait(async {
+        while let Some(first) = requests.next() {
+            let second = requests.next().unwrap_or_default();
+            let (first, second) =
+                tokio::join!(post(&client, &first, &bar), post(&client, &second, &bar));
+            first.and(second)?;
         }
-        let stored = ask(tool, client.post_alerts(&alerts)).with_context(|| {
-            format!("{} of {n_decisions} decisions were imported, then", bar.position())
-        })?;
-        ensure!(stored.len() == alerts.len(), "the local API did not take all of {n_sent} decisions");
-        bar.inc(u64::try_from(n_sent).unwrap_or(u64::MAX));
-    }
+        Ok::<(), anyhow::Error>(())
+    })?;
+    sent.with_context(|| {
+        format!("{} of {n_decisions} decisions were imported, then", bar.position())
+    })?;
     bar.finish_and_clear();
     tool.line(&format!("Imported {n_decisions} decisions"))
+}
+
+/// The alerts of the next request; `None` at the end.
+fn request(
+    rest: &mut std::vec::IntoIter<Decision>,
+    size: usize,
+    input: &str,
+    now: model::Timestamp,
+) -> Option<Vec<Alert>> {
+    let (mut alerts, mut n_taken) = (Vec::new(), 0usize);
+    while alerts.is_empty() || n_taken.saturating_add(size) <= SENT_AT_ONCE {
+        let batch: Vec<Decision> = rest.take(size).collect();
+        let n = batch.len();
+        if n == 0 {
+            break;
+        }
+        n_taken += n;
+        let reason = format!("import {input}: {n} IPs");
+        let scope = Some("cscli/manual-import".to_owned());
+        let source = Source { scope, value: Some(String::new()), ..Source::default() };
+        let mut alert = alert_of(&reason, source, batch, now);
+        alert.events_count = Some(i32::try_from(n).unwrap_or(i32::MAX));
+        alerts.push(alert);
+    }
+    (!alerts.is_empty()).then_some(alerts)
+}
+
+/// Sends one request and moves the bar.
+async fn post(client: &api::client::Client, alerts: &[Alert], bar: &ProgressBar) -> Result<()> {
+    if alerts.is_empty() {
+        return Ok(());
+    }
+    let stored = client.post_alerts(alerts).await.map_err(query::refused)?;
+    let decisions = alerts.iter().flat_map(|alert| &alert.decisions).map(Vec::len);
+    let n_sent: usize = decisions.sum();
+    ensure!(stored.len() == alerts.len(), "the local API did not take all of {n_sent} decisions");
+    bar.inc(u64::try_from(n_sent).unwrap_or(u64::MAX));
+    Ok(())
 }
 
 fn read(input: &str) -> Result<String> {
