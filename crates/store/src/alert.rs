@@ -98,10 +98,21 @@ impl Store {
     /// When the database refuses; then nothing is stored.
     pub async fn record(
         &self,
-        alerts: impl Into<Arc<[NewAlert]>>,
+        alerts: Vec<NewAlert>,
         now: Timestamp,
     ) -> Result<Vec<Recorded>, Error> {
-        let alerts = alerts.into();
+        self.record_shared(Arc::from(alerts), now).await
+    }
+
+    /// The same for alerts that the caller still needs.
+    ///
+    /// # Errors
+    /// When the database refuses; then nothing is stored.
+    pub async fn record_shared(
+        &self,
+        alerts: Arc<[NewAlert]>,
+        now: Timestamp,
+    ) -> Result<Vec<Recorded>, Error> {
         let n_decisions: usize = alerts.iter().map(|alert| alert.decisions.len()).sum();
         let is_large = n_decisions + alerts.len() > LARGE;
         let work = move |tx: &mut Tx<'_>| {

@@ -288,33 +288,29 @@ impl Index {
     /// something else; of each other remediation the longest.
     fn note_survivors(&mut self, slot: u32, now: Timestamp) {
         let record = *at(&self.records, slot);
-        let first = self.chain(record.target()).next();
-        // Mostly the target has this one decision only.
-        if record.next == NONE && first == Some(slot) {
+        let is_real = |one: u32| self.kinds.value(one).is_some_and(|kind| !kind.simulated);
+        if !is_real(record.kind) {
             return;
         }
-        let mut found: Vec<u32> = Vec::new();
-        for other in self.chain(record.target()) {
+        // Those that last longest come first, and mostly there is none. What is about one target
+        // and goes on for ever is not walked for ever.
+        let lasting = self
+            .chain(record.target())
+            .take_while(|other| at(&self.records, *other).until > now.unix_nanos())
+            .take(STRIDE);
+        let mut found: Vec<(i64, u32)> = Vec::new();
+        for other in lasting {
             let one = at(&self.records, other);
-            let is_simulated = |kind: u32| self.kinds.value(kind).is_none_or(|kind| kind.simulated);
-            if one.until > now.unix_nanos()
-                && !is_simulated(one.kind)
-                && !is_simulated(record.kind)
-                && !self.same_sort(one.kind, record.kind)
-                && !found.iter().any(|slot| self.same_sort(at(&self.records, *slot).kind, one.kind))
-            {
-                found.push(other);
+            if self.same_sort(one.kind, record.kind) {
+                // A copy keeps all of it in force; no end will be told.
+                return;
+            }
+            let is_known = found.iter().any(|(_, kind)| self.same_sort(*kind, one.kind));
+            if is_real(one.kind) && !is_known {
+                found.push((one.id, one.kind));
             }
         }
-        // Told by the copy that lasts longest; a copy of what has ended keeps all of it in force.
-        let stays = self.chain(record.target()).any(|other| {
-            let one = at(&self.records, other);
-            one.until > now.unix_nanos() && self.same_sort(one.kind, record.kind)
-        });
-        if !stays {
-            let ids = found.iter().map(|slot| at(&self.records, *slot).id);
-            self.survivors.extend(ids);
-        }
+        self.survivors.extend(found.into_iter().map(|(id, _)| id));
     }
 
     /// When the next decision ends.

@@ -77,6 +77,7 @@ pub(crate) fn alert_ids(
         );
         values.push(facet.into());
     }
+    let mut newest_wanted = Vec::new();
     let mut compare = |column: &str, operator: &str, value: Value| {
         conditions.push_str(&format!(" AND a.{column} {operator} ?"));
         values.push(value.clone());
@@ -89,11 +90,15 @@ pub(crate) fn alert_ids(
     if let Some(at) = filter.started_since {
         compare("started_at", ">=", time::to_text(at).into());
     }
-    if let Some(at) = filter.started_until {
-        compare("started_at", "<=", time::to_text(at).into());
-    }
-    if let Some(at) = filter.created_before {
-        compare("created_at", "<=", time::to_text(at).into());
+    let bounds = [("started_at", filter.started_until), ("created_at", filter.created_before)];
+    for (column, at) in bounds {
+        let Some(at) = at else { continue };
+        let at = Value::from(time::to_text(at));
+        compare(column, "<=", at.clone());
+        if filter.sort == Sort::Descending && has_many_after(conn, column, &at)? {
+            // Walking back from the newest would look at all of those first.
+            newest_wanted.push((column, at));
+        }
     }
     match filter.has_active {
         Some(HasActive::Yes) => compare("last_until", ">=", time::to_text(now).into()),
@@ -112,6 +117,12 @@ pub(crate) fn alert_ids(
             condition.replace("y.start_ip", "+y.start_ip")
         ));
         ways.push(Way::Ids(sql, asked_values));
+    }
+    for (column, at) in newest_wanted {
+        conditions.push_str(&format!(
+            " AND a.id <= (SELECT max(w.id) FROM alerts w WHERE w.{column} <= ?)"
+        ));
+        values.push(at);
     }
     if filter.without_simulated {
         conditions.push_str(" AND NOT a.simulated");
@@ -153,6 +164,15 @@ pub(crate) fn alert_ids(
         all.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
     }
     conn.prepare_cached(&sql)?.query_map(params_from_iter(all), |row| row.get(0))?.collect()
+}
+
+/// Whether very many alerts are later than a bound.
+fn has_many_after(conn: &Connection, column: &str, at: &Value) -> rusqlite::Result<bool> {
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM alerts w WHERE w.{column} > ? LIMIT ?)");
+    let n: i64 = conn
+        .prepare_cached(&sql)?
+        .query_row(params_from_iter([at.clone(), COMMON.into()]), |row| row.get(0))?;
+    Ok(n >= COMMON)
 }
 
 /// The way with the fewest alerts. A common facet still is a way, as it is read in order; other

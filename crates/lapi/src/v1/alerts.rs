@@ -86,7 +86,7 @@ impl Service {
         }
         let (kept, matched) = decide(self, kept, now).await?;
         let kept: Arc<[NewAlert]> = kept.into();
-        let recorded = self.store().record(Arc::clone(&kept), now).await;
+        let recorded = self.store().record_shared(Arc::clone(&kept), now).await;
         let recorded = recorded.map_err(|error| Refusal::store(&error, "unable to insert bulk"))?;
         for ((alert, matched), recorded) in kept.iter().zip(&matched).zip(&recorded) {
             if matches!(recorded, store::Recorded::Stored { .. }) {

@@ -28,7 +28,7 @@ use std::{
 const CHECKED_AT_ONCE: usize = 1000;
 
 /// Batches share a request up to about so many decisions.
-const SENT_AT_ONCE: usize = 10_000;
+const SENT_AT_ONCE: usize = 5_000;
 
 /// More than this is no list of decisions.
 const LONGEST_FILE: u64 = 1 << 30;
