@@ -122,7 +122,13 @@ fn decimal(whole: u64, rest: u64, scale: u64) -> String {
 /// Firewalls take a lifetime of zero for ever, so the last second is never rounded down.
 #[must_use]
 pub fn remaining(nanos: i64) -> String {
-    format(round(nanos).max(1_000_000_000))
+    format(whole_remaining(nanos))
+}
+
+/// The same as a number of nanoseconds.
+#[must_use]
+pub fn whole_remaining(nanos: i64) -> i64 {
+    round(nanos).max(1_000_000_000)
 }
 
 /// How long ago a decision ended (negative), or how long it holds: whole seconds.
@@ -132,7 +138,8 @@ pub fn rounded(nanos: i64) -> String {
 }
 
 /// To the nearest second, halves away from zero, saturating at the ends of the range.
-fn round(nanos: i64) -> i64 {
+#[must_use]
+pub fn round(nanos: i64) -> i64 {
     let half = if nanos < 0 { -500_000_000 } else { 500_000_000 };
     nanos.saturating_add(half) / 1_000_000_000 * 1_000_000_000
 }

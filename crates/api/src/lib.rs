@@ -20,6 +20,7 @@ pub mod metrics;
 #[cfg(feature = "pem")]
 pub mod pem;
 pub mod text;
+mod told;
 
 pub use alert::{Alert, Event, MetaItem, Source, WireError, pairs};
 pub use decision::{Decision, DecisionDelta};
@@ -27,3 +28,4 @@ pub use message::{
     Allowlist, AllowlistItem, AllowlistMatches, BulkCheck, BulkCheckReply, CheckReply, Deleted,
     Login, Message, Registration, Token,
 };
+pub use told::write_decision;

@@ -300,7 +300,7 @@ async fn respond(
         user_agent: user_agent.as_ref().and_then(|text| text.to_str().ok()).unwrap_or_default(),
         refusal: refusal.as_deref().unwrap_or_default(),
     }
-    .write();
+    .write(service.dates());
     response
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     Decide, Nobody, Observer, Rules,
+    access::Dates,
     auth::{limit::Limiter, token::Tokens},
     meter::Meter,
 };
@@ -40,6 +41,7 @@ struct Shared {
     /// Where bouncers are in the stream that have not asked again yet.
     places: Mutex<HashMap<BouncerId, Cursor>>,
     meter: Meter,
+    dates: Dates,
 }
 
 /// An alert on its way in, from the wire or from an agent in this process.
@@ -131,6 +133,7 @@ impl Service {
             strangers_bodies: Semaphore::new(16),
             inflating: Semaphore::new(4),
             places: Mutex::default(),
+            dates: Dates::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -201,6 +204,10 @@ impl Service {
         &self.shared.meter
     }
 
+    pub(crate) fn dates(&self) -> &Dates {
+        &self.shared.dates
+    }
+
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.shared.tokens
     }
@@ -238,4 +245,14 @@ impl Service {
 /// A random identifier.
 pub(crate) fn random_uuid() -> Uuid {
     Uuid::from_random(uuid::Uuid::new_v4().as_u128())
+}
+
+/// So many random identifiers. Randomness is asked for once: the kernel takes longer to answer than
+/// to draw.
+pub(crate) fn random_uuids(n: usize) -> Vec<Uuid> {
+    let mut bytes = vec![[0u8; 16]; n];
+    if getrandom::fill(bytes.as_flattened_mut()).is_err() {
+        return (0..n).map(|_| random_uuid()).collect();
+    }
+    bytes.into_iter().map(|bytes| Uuid::from_random(u128::from_le_bytes(bytes))).collect()
 }

@@ -1,5 +1,7 @@
 //! Alerts: stored with their decisions, searched, deleted.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 use model::{
     Alert, AlertEvent, Decision, DecisionId, NewDecision, Scope, Source, Time, Timestamp, Uuid,
@@ -101,6 +103,18 @@ impl Store {
     pub async fn record(
         &self,
         alerts: Vec<NewAlert>,
+        now: Timestamp,
+    ) -> Result<Vec<Recorded>, Error> {
+        self.record_shared(Arc::from(alerts), now).await
+    }
+
+    /// The same for alerts that the caller still needs.
+    ///
+    /// # Errors
+    /// When the database refuses; then nothing is stored.
+    pub async fn record_shared(
+        &self,
+        alerts: Arc<[NewAlert]>,
         now: Timestamp,
     ) -> Result<Vec<Recorded>, Error> {
         let n_decisions: usize = alerts.iter().map(|alert| alert.decisions.len()).sum();
@@ -482,7 +496,7 @@ fn insert_decisions(
 /// The texts of the decision before, for those after it.
 #[derive(Default)]
 struct Interned {
-    last: Option<[std::sync::Arc<str>; 3]>,
+    last: Option<[Arc<str>; 3]>,
 }
 
 impl Interned {
@@ -494,16 +508,13 @@ impl Interned {
         })
     }
 
-    fn texts(
-        &mut self,
-        decision: &NewDecision,
-    ) -> (std::sync::Arc<str>, std::sync::Arc<str>, std::sync::Arc<str>) {
+    fn texts(&mut self, decision: &NewDecision) -> (Arc<str>, Arc<str>, Arc<str>) {
         if self.is_news(decision) {
             self.last = None;
         }
         let [origin, scenario, remediation] = self.last.get_or_insert_with(|| {
             [&decision.origin, &decision.scenario, &decision.remediation]
-                .map(|text| std::sync::Arc::from(text.as_str()))
+                .map(|text| Arc::from(text.as_str()))
         });
         (origin.clone(), scenario.clone(), remediation.clone())
     }

@@ -129,26 +129,40 @@ impl Store {
         Ok(found.into_iter().next())
     }
 
-    /// All bouncers with this key, of either way to prove it, by row. Found by index; to be called
-    /// for every request.
+    /// All bouncers with this key, of either way to prove it, by row. Remembered as long as nobody
+    /// writes to the database; to be called for every request.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn bouncers_with_key(&self, key_hash: &str) -> Result<Vec<Bouncer>, Error> {
-        let asked = key_hash.to_owned();
-        let work = move |conn: &Connection| {
-            let found = find(conn, "api_key = ?1", &asked)?;
-            Ok((found, conn.is_postgres()))
+    pub async fn bouncers_with_key(&self, key_hash: &str) -> Result<Arc<[Bouncer]>, Error> {
+        let Some(keys) = &self.inner.keys else { return self.keys_of_server(key_hash).await };
+        let version = match keys.find(key_hash) {
+            Ok(found) => return Ok(found),
+            Err(version) => version,
         };
-        let known = || self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = key_hash.to_owned();
+        let work = move |conn: &Connection| Ok((find(conn, "api_key = ?1", &hash)?, hash));
+        let (found, hash): (Vec<Bouncer>, String) = self.inner.readers.read(work).await?;
+        let found = Arc::from(found);
+        if let Some(version) = version {
+            keys.remember(hash, &found, version);
+        }
+        Ok(found)
+    }
+
+    /// The same where a server has the database: it is asked each time, as others write to it too.
+    async fn keys_of_server(&self, key_hash: &str) -> Result<Arc<[Bouncer]>, Error> {
+        let asked = key_hash.to_owned();
+        let work = move |conn: &Connection| Ok(find(conn, "api_key = ?1", &asked)?);
+        let known = || self.inner.last_keys.lock().unwrap_or_else(PoisonError::into_inner);
         match self.inner.readers.read(work).await {
-            Ok((found, false)) => Ok(found),
-            Ok((found, true)) => {
+            Ok(found) => {
+                let found: Arc<[Bouncer]> = Arc::from(found);
                 let mut known = known();
                 if found.is_empty() {
                     known.remove(key_hash);
                 } else if known.len() < MOST_KEYS || known.contains_key(key_hash) {
-                    known.insert(key_hash.to_owned(), found.clone());
+                    known.insert(key_hash.to_owned(), Arc::clone(&found));
                 }
                 Ok(found)
             }
@@ -250,7 +264,7 @@ impl Store {
             Ok(names.iter().map(|name| statement.execute([name])).sum::<Result<usize, _>>()?)
         };
         let n_deleted = self.inner.writer.write(work).await?;
-        self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.inner.last_keys.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(n_deleted)
     }
 }

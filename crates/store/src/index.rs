@@ -1,16 +1,17 @@
 //! The active decisions in memory: by number, by target, by address order, by change, by end.
 //!
 //! A record is 72 bytes; texts that repeat are kept once, and the value of an address or network is
-//! made from its bits when asked. The orders cost some six bytes each (`order`), the two hash tables
-//! some ten. Readers share the lock and hold it for a page at most; the writer takes it for a
-//! few hundred changes at a time, so that an import of any size delays no look-up noticeably.
+//! made from its bits when asked. The orders cost some five bytes each (`order`), the hash table
+//! ten. Readers share the lock and hold it for a page at most; the writer takes it for a few hundred
+//! changes at a time, so that neither an import nor a list of any size delays anybody noticeably.
 
 use std::{
+    collections::VecDeque,
     hash::{BuildHasher as _, RandomState},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -20,18 +21,22 @@ use model::{Decision, DecisionId, Scope, Timestamp, Uuid};
 use tokio::sync::watch;
 
 use crate::{
-    Error, Relation, Seq,
+    Cursor, Error, Relation, Seq,
     matcher::{Matcher, Prepared, scope_of, text_of},
     names::{Names, Shelf},
     net::words,
     order::Order,
+    records::Pieces,
     row::Entry,
 };
 
 /// No record, no text.
 const NONE: u32 = u32::MAX;
-/// So many changes are applied under one lock, and so many records looked at for one page.
+/// So many changes are applied under one lock, and a quarter of the records looked at for one page.
 const STRIDE: usize = 256;
+/// So many records are looked at under one lock where nothing narrows the search: some hundred
+/// microseconds.
+const WIDE: usize = 8192;
 
 /// A change to one decision.
 #[derive(Clone, Debug)]
@@ -44,6 +49,8 @@ pub(crate) enum Change {
     Tell { id: i64, seq: Seq },
     /// It is gone without a trace.
     Remove { id: i64 },
+    /// Under number `seq` things were told again that survived ends up to that change and instant.
+    Revived { seq: Seq, end_seq: Seq, end_at: Timestamp },
 }
 
 /// What many decisions have in common.
@@ -125,10 +132,10 @@ fn net_key(net: IpNet) -> TargetKey {
 /// The active decisions.
 #[derive(Debug)]
 pub(crate) struct Index {
-    records: Vec<Record>,
+    records: Pieces<Record>,
     free: u32,
     hasher: RandomState,
-    by_id: HashTable<u32>,
+    by_id: Order,
     /// The first record of each target.
     by_target: HashTable<u32>,
     by_seq: Order,
@@ -144,24 +151,40 @@ pub(crate) struct Index {
     last_end: Timestamp,
     /// The latest change that ended one.
     last_end_seq: Seq,
+    /// What stays in force about targets of which something else has ended by itself.
+    survivors: Vec<i64>,
+    /// The latest changes by which survivors were told again, in order.
+    revivals: VecDeque<Revival>,
 }
 
-fn at(records: &[Record], slot: u32) -> &Record {
+/// That something was told again since something else about its target had ended.
+#[derive(Clone, Copy, Debug)]
+struct Revival {
+    seq: Seq,
+    /// The change or the instant that ended the other.
+    end_seq: Seq,
+    end_at: Timestamp,
+}
+
+/// Nobody who is more revivals behind than this has to be told in two answers.
+const MOST_REVIVALS: usize = 1024;
+
+fn at(records: &Pieces<Record>, slot: u32) -> &Record {
     // Slots come from this index's own tables; a wrong one shows in tests, not as a wrong answer.
-    &records[slot as usize]
+    &records[slot]
 }
 
-fn seq_key(records: &[Record], slot: u32) -> (u64, i64) {
+fn seq_key(records: &Pieces<Record>, slot: u32) -> (u64, i64) {
     let record = at(records, slot);
     (record.seq, record.id)
 }
 
-fn until_key(records: &[Record], slot: u32) -> (i64, i64) {
+fn until_key(records: &Pieces<Record>, slot: u32) -> (i64, i64) {
     let record = at(records, slot);
     (record.until, record.id)
 }
 
-fn net_order_key(records: &[Record], slot: u32) -> (Family, [u64; 2], u8, i64) {
+fn net_order_key(records: &Pieces<Record>, slot: u32) -> (Family, [u64; 2], u8, i64) {
     let record = at(records, slot);
     (record.family, record.addr, record.length, record.id)
 }
@@ -169,10 +192,10 @@ fn net_order_key(records: &[Record], slot: u32) -> (Family, [u64; 2], u8, i64) {
 impl Index {
     pub(crate) fn new(last_end: Timestamp, last_end_seq: Seq) -> Self {
         Self {
-            records: Vec::new(),
+            records: Pieces::default(),
             free: NONE,
             hasher: RandomState::new(),
-            by_id: HashTable::new(),
+            by_id: Order::default(),
             by_target: HashTable::new(),
             by_seq: Order::default(),
             by_until: Order::default(),
@@ -183,7 +206,20 @@ impl Index {
             n_records: 0,
             last_end,
             last_end_seq,
+            survivors: Vec::new(),
+            revivals: VecDeque::new(),
         }
+    }
+
+    /// The newest change up to `newest` that an enforcer with this cursor can be told in one
+    /// answer: what survived an end is not told together with the end.
+    pub(crate) fn last_before_revival(&self, from: Cursor, newest: Seq) -> Seq {
+        let barrier = self.revivals.iter().find(|revival| {
+            revival.seq > from.seq
+                && revival.seq <= newest
+                && (revival.end_seq > from.seq || revival.end_at > from.at)
+        });
+        barrier.map_or(newest, |revival| Seq(revival.seq.0.saturating_sub(1)))
     }
 
     pub(crate) fn last_end(&self) -> (Timestamp, Seq) {
@@ -211,7 +247,7 @@ impl Index {
             Change::Tell { id, seq } => {
                 if let Some(slot) = self.slot(id) {
                     self.by_seq.remove(slot, |slot| seq_key(&self.records, slot));
-                    self.records[slot as usize].seq = seq.0;
+                    self.records[slot].seq = seq.0;
                     self.by_seq.insert(slot, |slot| seq_key(&self.records, slot));
                 }
             }
@@ -219,6 +255,12 @@ impl Index {
                 if let Some(slot) = self.slot(id) {
                     self.remove(slot);
                 }
+            }
+            Change::Revived { seq, end_seq, end_at } => {
+                if self.revivals.len() == MOST_REVIVALS {
+                    self.revivals.pop_front();
+                }
+                self.revivals.push_back(Revival { seq, end_seq, end_at });
             }
         }
     }
@@ -235,15 +277,49 @@ impl Index {
                 return Advance::More;
             }
             self.last_end = self.last_end.max(until);
+            self.note_survivors(slot, now);
             self.remove(slot);
             n_ended += 1;
         }
         if n_ended > 0 { Advance::Ended } else { Advance::Nothing }
     }
 
+    /// Notes what stays in force about the target of a decision that ends by itself and means
+    /// something else; of each other remediation the longest.
+    fn note_survivors(&mut self, slot: u32, now: Timestamp) {
+        let record = *at(&self.records, slot);
+        let is_real = |one: u32| self.kinds.value(one).is_some_and(|kind| !kind.simulated);
+        if !is_real(record.kind) {
+            return;
+        }
+        // Those that last longest come first, and mostly there is none. What is about one target
+        // and goes on for ever is not walked for ever.
+        let lasting = self
+            .chain(record.target())
+            .take_while(|other| at(&self.records, *other).until > now.unix_nanos())
+            .take(STRIDE);
+        let mut found: Vec<(i64, u32)> = Vec::new();
+        for other in lasting {
+            let one = at(&self.records, other);
+            if self.same_sort(one.kind, record.kind) {
+                // A copy keeps all of it in force; no end will be told.
+                return;
+            }
+            let is_known = found.iter().any(|(_, kind)| self.same_sort(*kind, one.kind));
+            if is_real(one.kind) && !is_known {
+                found.push((one.id, one.kind));
+            }
+        }
+        self.survivors.extend(found.into_iter().map(|(id, _)| id));
+    }
+
+    /// When the next decision ends.
+    fn next_end(&self) -> i64 {
+        self.by_until.first().map_or(i64::MAX, |slot| at(&self.records, slot).until)
+    }
+
     fn slot(&self, id: i64) -> Option<u32> {
-        let hash = self.hasher.hash_one(id);
-        self.by_id.find(hash, |slot| at(&self.records, *slot).id == id).copied()
+        self.by_id.find(|slot| at(&self.records, slot).id.cmp(&id))
     }
 
     fn insert(&mut self, entry: Entry) {
@@ -287,7 +363,7 @@ impl Index {
         } else {
             let slot = self.free;
             self.free = at(&self.records, slot).next;
-            self.records[slot as usize] = record;
+            self.records[slot] = record;
             slot
         };
         self.n_records += 1;
@@ -298,9 +374,7 @@ impl Index {
     fn link(&mut self, slot: u32) {
         let (records, hasher) = (&self.records, &self.hasher);
         let record = *at(records, slot);
-        self.by_id.insert_unique(hasher.hash_one(record.id), slot, |slot| {
-            hasher.hash_one(at(records, *slot).id)
-        });
+        self.by_id.insert(slot, |slot| at(records, slot).id);
         self.by_seq.insert(slot, |slot| seq_key(records, slot));
         self.by_until.insert(slot, |slot| until_key(records, slot));
         if let Some(lengths) = self.lengths.get_mut(record.family as usize) {
@@ -318,15 +392,15 @@ impl Index {
         };
         if at(records, *head).until <= record.until {
             let old = std::mem::replace(head, slot);
-            self.records[slot as usize].next = old;
+            self.records[slot].next = old;
             return;
         }
         let mut before = *head;
         loop {
             let next = at(&self.records, before).next;
             if next == NONE || at(&self.records, next).until <= record.until {
-                self.records[slot as usize].next = next;
-                self.records[before as usize].next = slot;
+                self.records[slot].next = next;
+                self.records[before].next = slot;
                 return;
             }
             before = next;
@@ -336,10 +410,7 @@ impl Index {
     fn remove(&mut self, slot: u32) {
         let (records, hasher) = (&self.records, &self.hasher);
         let record = *at(records, slot);
-        if let Ok(entry) = self.by_id.find_entry(hasher.hash_one(record.id), |other| *other == slot)
-        {
-            entry.remove();
-        }
+        self.by_id.remove(slot, |slot| at(records, slot).id);
         self.by_seq.remove(slot, |slot| seq_key(records, slot));
         self.by_until.remove(slot, |slot| until_key(records, slot));
         if let Some(lengths) = self.lengths.get_mut(record.family as usize) {
@@ -357,7 +428,7 @@ impl Index {
                 while at(&self.records, before).next != slot {
                     before = at(&self.records, before).next;
                 }
-                self.records[before as usize].next = record.next;
+                self.records[before].next = record.next;
             } else if record.next == NONE {
                 entry.remove();
             } else {
@@ -368,7 +439,7 @@ impl Index {
         if record.text != NONE {
             self.texts.give(record.text);
         }
-        let unused = &mut self.records[slot as usize];
+        let unused = &mut self.records[slot];
         unused.family = Family::Free;
         unused.next = self.free;
         self.free = slot;
@@ -440,9 +511,11 @@ impl Index {
         Matcher::new(filter, self.kinds.n_slots())
     }
 
-    /// The numbers of the records that match, in no order.
-    fn candidates(&self, filter: &Prepared, now: Timestamp) -> Vec<u32> {
-        let mut matcher = self.matcher(filter);
+    /// The numbers of the records that match, in no order; `None` where finding them would take
+    /// looking at very many.
+    fn candidates(&self, filter: &Prepared, now: Timestamp) -> Option<Vec<u32>> {
+        // Few are judged: remembering the judgements would cost more than it saves.
+        let mut matcher = Matcher::new(filter, 0);
         let mut wanted = |slot: &u32| self.wants(&mut matcher, *slot, now);
         match (filter.filter.net, &filter.filter.value) {
             (Some((net, Relation::Contains)), _) => {
@@ -455,51 +528,89 @@ impl Index {
                     let Ok(wider) = IpNet::new(net.addr(), length) else { continue };
                     found.extend(self.chain(net_key(wider.trunc())).filter(&mut wanted));
                 }
-                found
+                Some(found)
             }
             (Some((net, Relation::Inside)), _) => {
                 let (family, first, ..) = net_key(net.trunc());
                 let (_, last, ..) = net_key(IpNet::from(net.broadcast()));
-                self.by_net
-                    .iter_from(|slot| {
-                        let record = at(&self.records, slot);
-                        (record.family, record.addr) < (family, first)
-                    })
-                    .take_while(|slot| {
-                        let record = at(&self.records, *slot);
-                        (record.family, record.addr) <= (family, last)
-                    })
-                    .filter(&mut wanted)
-                    .collect()
+                let inside = self.by_net.iter_from(|slot| {
+                    let record = at(&self.records, slot);
+                    (record.family, record.addr) < (family, first)
+                });
+                let mut found = Vec::new();
+                for (n_seen, slot) in inside.enumerate() {
+                    let record = at(&self.records, slot);
+                    if (record.family, record.addr) > (family, last) {
+                        break;
+                    }
+                    if n_seen == WIDE {
+                        return None;
+                    }
+                    found.extend(Some(slot).filter(&mut wanted));
+                }
+                Some(found)
             }
             (None, Some(value)) => {
                 let nets = filter.value_net.into_iter().flat_map(|net| self.chain(net_key(net)));
-                nets.chain(self.chain_of_text(value)).filter(&mut wanted).collect()
+                Some(nets.chain(self.chain_of_text(value)).filter(&mut wanted).collect())
             }
-            (None, None) => self.by_seq.iter_from(|_| false).filter(&mut wanted).collect(),
+            (None, None) => None,
         }
     }
 
-    /// The decisions that match, by number.
+    /// The decisions that match, by number; `None` where [`Index::scan`] has to find them.
     pub(crate) fn select(
         &self,
         filter: &Prepared,
         page: crate::Page,
         now: Timestamp,
-    ) -> Vec<Decision> {
-        let mut slots = self.candidates(filter, now);
+    ) -> Option<Vec<Decision>> {
+        let mut slots = self.candidates(filter, now)?;
         let id = |slot: &u32| at(&self.records, *slot).id;
         if let Some(floor) = page.id_gt {
             slots.retain(|slot| id(slot) > floor);
         }
         slots.sort_unstable_by_key(id);
         let limit = page.limit.unwrap_or(usize::MAX);
-        slots
-            .into_iter()
-            .skip(page.offset)
-            .take(limit)
-            .filter_map(|slot| self.decision(slot))
-            .collect()
+        let page = slots.into_iter().skip(page.offset).take(limit);
+        Some(page.filter_map(|slot| self.decision(slot)).collect())
+    }
+
+    /// Looks at some of the records, by number, and adds those that match to `found`, of which
+    /// `page` says how many are left out and how many are wanted. Tells where to go on.
+    pub(crate) fn scan(
+        &self,
+        filter: &Prepared,
+        page: &mut crate::Page,
+        now: Timestamp,
+        found: &mut Vec<Decision>,
+    ) -> Scanned {
+        let mut matcher = self.matcher(filter);
+        // Nothing of any kind that is wanted: often the case, and seen without looking further.
+        if !self.kinds.numbered().any(|(number, kind)| matcher.wants_kind(number, kind)) {
+            return Scanned::All;
+        }
+        let floor = page.id_gt.unwrap_or(i64::MIN);
+        let rest = self.by_id.iter_from(|slot| at(&self.records, slot).id <= floor);
+        let limit = page.limit.unwrap_or(usize::MAX);
+        for (n_seen, slot) in rest.enumerate() {
+            if found.len() >= limit {
+                return Scanned::All;
+            }
+            if n_seen == WIDE {
+                return Scanned::Some;
+            }
+            page.id_gt = Some(at(&self.records, slot).id);
+            if !self.wants(&mut matcher, slot, now) {
+                continue;
+            }
+            if page.offset > 0 {
+                page.offset -= 1;
+                continue;
+            }
+            found.extend(self.decision(slot));
+        }
+        Scanned::All
     }
 
     /// Whether another decision that matches lasts longer about the same target, scope and
@@ -602,6 +713,15 @@ pub(crate) struct Changed<'a> {
     pub(crate) dedup: crate::Dedup,
 }
 
+/// How far [`Index::scan`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scanned {
+    /// To the end, or as far as was wanted.
+    All,
+    /// There is more.
+    Some,
+}
+
 /// What [`Index::advance`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Advance {
@@ -614,14 +734,18 @@ pub(crate) enum Advance {
 #[derive(Debug)]
 pub(crate) struct Shared {
     index: Option<RwLock<Index>>,
+    /// When the next decision ends, so that looking whether one has takes no lock.
+    next_end: AtomicI64,
     seq: AtomicU64,
     moved: watch::Sender<u64>,
 }
 
 impl Shared {
     pub(crate) fn new(index: Option<Index>, seq: Seq) -> Self {
+        let next_end = index.as_ref().map_or(i64::MAX, Index::next_end);
         Self {
             index: index.map(RwLock::new),
+            next_end: AtomicI64::new(next_end),
             seq: AtomicU64::new(seq.0),
             moved: watch::Sender::new(0),
         }
@@ -659,6 +783,8 @@ impl Shared {
             for change in changes.by_ref().take(STRIDE) {
                 index.apply(change);
             }
+            // While the lock is held, so that the last one to write it is right.
+            self.next_end.store(index.next_end(), Ordering::Release);
         }
         // After the changes: a stream reads up to this number and must find them all.
         if self.seq.swap(seq.0, Ordering::AcqRel) != seq.0 {
@@ -669,13 +795,29 @@ impl Shared {
     /// Drops what has ended. Tells whether anything had.
     pub(crate) fn advance(&self, now: Timestamp) -> bool {
         let mut ended = false;
+        if self.next_end.load(Ordering::Acquire) > now.unix_nanos() {
+            return false;
+        }
         loop {
-            let step = self.write().map_or(Advance::Nothing, |mut index| index.advance(now));
+            let step = self.write().map_or(Advance::Nothing, |mut index| {
+                let step = index.advance(now);
+                self.next_end.store(index.next_end(), Ordering::Release);
+                step
+            });
             ended |= step != Advance::Nothing;
             if step != Advance::More {
                 return ended;
             }
         }
+    }
+
+    /// What has to be told again as something else about its target has ended by itself.
+    pub(crate) fn take_survivors(&self) -> Vec<i64> {
+        let is_none = self.read().is_ok_and(|index| index.survivors.is_empty());
+        if is_none {
+            return Vec::new();
+        }
+        self.write().map_or_else(Vec::new, |mut index| std::mem::take(&mut index.survivors))
     }
 
     pub(crate) fn wake(&self) {

@@ -26,6 +26,8 @@ mod item;
 mod machine;
 mod stream;
 
+mod checkpoint;
+mod keys;
 mod reader;
 mod schema;
 mod sql;
@@ -35,6 +37,7 @@ mod index;
 mod matcher;
 mod names;
 mod order;
+mod records;
 
 mod net;
 mod query;
@@ -48,7 +51,9 @@ use std::{
 
 use model::Timestamp;
 
+use checkpoint::Checkpoints;
 use index::Shared;
+use keys::Keys;
 use reader::Readers;
 use schema::Place;
 use sql::Connection;
@@ -96,10 +101,15 @@ pub struct Store {
 /// Fields go in this order: the writer last, as it tidies up the file.
 struct Inner {
     readers: Readers,
+    /// Where the database is a file.
+    keys: Option<Keys>,
+    /// Where it is on a server.
+    last_keys: bouncer::Keys,
+    /// Only beside an index: who opens a database for a moment leaves its log to others.
+    _checkpoints: Option<Checkpoints>,
     writer: Writer,
     shared: Arc<Shared>,
     allow: allowlist::Cache,
-    keys: bouncer::Keys,
     n_pauses: Arc<AtomicUsize>,
 }
 
@@ -143,8 +153,24 @@ impl Store {
         let shared = Arc::new(Shared::new(index, seq));
         let writer = Writer::start(conn, place.clone(), Arc::clone(&shared))?;
         let readers = Readers::start(place, n_readers)?;
-        let (allow, keys, n_pauses) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { inner: Arc::new(Inner { readers, writer, shared, allow, keys, n_pauses }) })
+        // What a server has others may change unseen, and it keeps its own log.
+        let (keys, checkpoints) = match (place, shared.is_kept()) {
+            (Place::File(path), true) => (Some(Keys::open(path)?), Some(Checkpoints::start(path)?)),
+            (Place::File(path), false) => (Some(Keys::open(path)?), None),
+            (Place::Server(_), _) => (None, None),
+        };
+        let (allow, last_keys, n_pauses) = (Arc::default(), Arc::default(), Arc::default());
+        let inner = Inner {
+            readers,
+            keys,
+            last_keys,
+            _checkpoints: checkpoints,
+            writer,
+            shared,
+            allow,
+            n_pauses,
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Finishes what is waiting and ends the threads, unless a clone is still in use. Blocks.

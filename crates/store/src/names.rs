@@ -94,6 +94,11 @@ impl<T: Eq + Hash> Shelf<T> {
         self.slots.get(number as usize)?.value.as_ref()
     }
 
+    /// The values in use with their numbers.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0u32..).zip(&self.slots).filter_map(|(number, slot)| Some((number, slot.value.as_ref()?)))
+    }
+
     /// How many numbers were ever in use at once.
     pub(crate) fn n_slots(&self) -> usize {
         self.slots.len()

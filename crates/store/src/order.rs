@@ -16,7 +16,10 @@ impl Order {
     /// Inserts `slot`, whose key is already readable through `key`.
     pub(crate) fn insert<K: Ord>(&mut self, slot: u32, key: impl Fn(u32) -> K) {
         let wanted = key(slot);
-        let (block, at) = self.seek(|other| key(other) < wanted);
+        // Most keys grow, so the end is tried before anything is searched.
+        let is_last = self.last().is_none_or(|last| key(last) < wanted);
+        let (block, at) =
+            if is_last { (self.blocks.len(), 0) } else { self.seek(|other| key(other) < wanted) };
         let Some(slots) = self.blocks.get_mut(block) else {
             // Behind everything: the last block, unless it is full.
             match self.blocks.last_mut() {
@@ -65,6 +68,17 @@ impl Order {
     /// The first record.
     pub(crate) fn first(&self) -> Option<u32> {
         self.blocks.first().and_then(|slots| slots.first()).copied()
+    }
+
+    fn last(&self) -> Option<u32> {
+        self.blocks.last().and_then(|slots| slots.last()).copied()
+    }
+
+    /// The record for which `compare` says it is the one, if there is one.
+    pub(crate) fn find(&self, compare: impl Fn(u32) -> std::cmp::Ordering) -> Option<u32> {
+        let (block, at) = self.seek(|slot| compare(slot).is_lt());
+        let found = self.blocks.get(block)?.get(at).copied()?;
+        compare(found).is_eq().then_some(found)
     }
 
     /// Where the first record lies for which `before` does not hold; behind the end if for all.
@@ -118,6 +132,10 @@ mod tests {
         }
         assert_eq!(order.iter_from(|_| false).collect::<Vec<_>>(), model);
         assert_eq!(order.first(), model.first().copied());
+        for slot in 0..1 << 14 {
+            let found = order.find(|other| other.cmp(&slot));
+            assert_eq!(found.is_some(), model.binary_search(&slot).is_ok(), "{slot}");
+        }
         let tail: Vec<u32> = model.iter().copied().filter(|slot| *slot >= 5000).collect();
         assert_eq!(order.iter_from(|slot| slot < 5000).collect::<Vec<_>>(), tail);
         while let Some(slot) = order.first() {

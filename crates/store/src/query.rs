@@ -77,6 +77,7 @@ pub(crate) fn alert_ids(
         );
         values.push(facet.into());
     }
+    let mut newest_wanted = Vec::new();
     let mut compare = |column: &str, operator: &str, value: Value| {
         conditions.push_str(&format!(" AND a.{column} {operator} ?"));
         values.push(value.clone());
@@ -89,11 +90,15 @@ pub(crate) fn alert_ids(
     if let Some(at) = filter.started_since {
         compare("started_at", ">=", time::to_text(at).into());
     }
-    if let Some(at) = filter.started_until {
-        compare("started_at", "<=", time::to_text(at).into());
-    }
-    if let Some(at) = filter.created_before {
-        compare("created_at", "<=", time::to_text(at).into());
+    let bounds = [("started_at", filter.started_until), ("created_at", filter.created_before)];
+    for (column, at) in bounds {
+        let Some(at) = at else { continue };
+        let at = Value::from(time::to_text(at));
+        compare(column, "<=", at.clone());
+        if filter.sort == Sort::Descending && has_many_after(conn, column, &at)? {
+            // Walking back from the newest would look at all of those first.
+            newest_wanted.push((column, at));
+        }
     }
     match filter.has_active {
         Some(HasActive::Yes) => compare("last_until", ">=", time::to_text(now).into()),
@@ -116,6 +121,12 @@ pub(crate) fn alert_ids(
             condition.replace("y.start_ip", "+y.start_ip")
         ));
         ways.push(Way::Ids(sql, asked_values));
+    }
+    for (column, at) in newest_wanted {
+        conditions.push_str(&format!(
+            " AND a.id <= (SELECT max(w.id) FROM alerts w WHERE w.{column} <= ?)"
+        ));
+        values.push(at);
     }
     if filter.without_simulated {
         conditions.push_str(" AND NOT a.simulated");
@@ -157,6 +168,15 @@ pub(crate) fn alert_ids(
         all.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
     }
     conn.prepare_cached(&sql)?.query_map(all, |row| row.get(0))?.collect()
+}
+
+/// Whether very many alerts are later than a bound.
+fn has_many_after(conn: &Connection, column: &str, at: &Value) -> sql::Result<bool> {
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM alerts w WHERE w.{column} > ? LIMIT ?)");
+    let n: i64 = conn
+        .prepare_cached(&sql)?
+        .query_row(vec![at.clone(), COMMON.into()], |row| row.get(0))?;
+    Ok(n >= COMMON)
 }
 
 /// The way with the fewest alerts. A common facet still is a way, as it is read in order; other
@@ -302,24 +322,59 @@ pub(crate) fn end(
          RETURNING {}",
         row::DECISION.replace("d.", "")
     ))?;
+    // What means something else and stays in force, of each meaning the longest.
+    let mut others = conn.prepare_cached(
+        "SELECT id, type FROM decisions WHERE value = ?1 AND scope = ?2 AND type <> ?3 \
+         AND +until > ?4 AND NOT simulated ORDER BY type, until DESC",
+    )?;
+    let mut survivors: Vec<i64> = Vec::new();
     for decision in &ended {
+        let (scope, remediation) = (decision.scope.name(), &*decision.remediation);
         let told: Option<Entry> = heir
             .query_row(
-                params![
-                    seq_column,
-                    decision.value,
-                    decision.scope.name(),
-                    &*decision.remediation,
-                    now_text
-                ],
+                params![seq_column, decision.value, scope, remediation, now_text],
                 row::entry,
             )
             .optional()?;
         if let Some(entry) = told {
             tx.change(Change::Tell { id: entry.decision.id.0, seq });
+        } else if !decision.simulated {
+            let mut last = None;
+            let params = params![decision.value, scope, remediation, now_text];
+            for row in others.query_map(params, |row| Ok((row.get(0)?, row.get::<String>(1)?)))? {
+                let (id, remediation) = row?;
+                if last.as_ref() != Some(&remediation) {
+                    survivors.push(id);
+                    last = Some(remediation);
+                }
+            }
         }
     }
+    drop((heir, others));
+    survivors.sort_unstable();
+    survivors.dedup();
+    tell_again(tx, &survivors, now)?;
     Ok(ended)
+}
+
+/// Tells decisions again, in the answer after the one that tells what has ended by now. Those that
+/// have ended themselves meanwhile are left alone.
+pub(crate) fn tell_again(tx: &mut Tx<'_>, ids: &[i64], now: Timestamp) -> sql::Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let (end_seq, seq) = (tx.seq(), tx.later_seq());
+    let (conn, now) = (tx.conn, time::kept(now));
+    let mut update =
+        conn.prepare_cached("UPDATE decisions SET change_seq = ?1 WHERE id = ?2 AND until > ?3")?;
+    let (seq_column, now_text) = (i64::try_from(seq.0).unwrap_or(i64::MAX), time::to_text(now));
+    for id in ids {
+        if update.execute(params![seq_column, id, now_text])? > 0 {
+            tx.change(Change::Tell { id: *id, seq });
+        }
+    }
+    tx.change(Change::Revived { seq, end_seq, end_at: now });
+    Ok(())
 }
 
 /// A condition that is true of everything inside or around a network: both ways at once.

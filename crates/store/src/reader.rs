@@ -11,6 +11,11 @@ use crate::{Error, schema::Place, sql::Connection, writer::Failure};
 
 type Question = Box<dyn FnOnce(&Connection) + Send>;
 
+/// Work that was begun. Dropping it wastes the work and harms nobody.
+pub(crate) struct Ahead<T> {
+    answer: oneshot::Receiver<Result<T, Failure>>,
+}
+
 /// The way to the threads.
 pub(crate) struct Readers {
     place: Place,
@@ -39,6 +44,23 @@ impl Readers {
             threads.push(thread);
         }
         Ok(Self { place: place.clone(), questions: Some(questions), threads })
+    }
+
+    /// Begins `work` ahead of its need; `None` when others wait for the threads already.
+    pub(crate) fn begin<T, F>(&self, work: F) -> Option<Ahead<T>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let question: Question = Box::new(move |conn| drop(reply.send(work(conn))));
+        self.questions.as_ref()?.try_send(question).ok()?;
+        Some(Ahead { answer })
+    }
+
+    /// The answer to what was begun.
+    pub(crate) async fn finish<T>(&self, ahead: Ahead<T>) -> Result<T, Error> {
+        ahead.answer.await.map_err(|_| Error::Closed)?.map_err(|failure| failure.sort(&self.place))
     }
 
     /// Runs `work` on a connection that only reads, in one snapshot per statement.

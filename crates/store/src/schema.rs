@@ -138,7 +138,8 @@ fn open_writer(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
     conn.busy_timeout(std::time::Duration::from_secs(30))?;
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;\
-         PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864;",
+         PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864;\
+         PRAGMA wal_autocheckpoint = 16000;",
     )?;
     conn.set_prepared_statement_cache_capacity(128);
     // The first write lock shows at once what would fail later.
@@ -146,8 +147,19 @@ fn open_writer(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
     Ok(conn)
 }
 
+/// Opens the connection that moves the log into the database.
+pub(crate) fn open_checkpointer(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
+    let conn = rusqlite::Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    // The flush of the database file is what makes it safe to use the log again.
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -256;")?;
+    Ok(conn)
+}
+
 /// Opens a connection that only reads.
-fn open_reader(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
+pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
     let conn = rusqlite::Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,

@@ -1,6 +1,15 @@
 //! The decision stream: what an enforcer must add and remove since it last asked.
+//!
+//! Many enforcers know a target only, not what is to be done about it: when its ban ends and a
+//! captcha stays, they drop both, whichever list they read first. So what survives is told again,
+//! in the answer after the one that told of the end: a stream stops short before such a change.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use model::{Decision, Timestamp};
 use tokio::sync::watch;
@@ -9,7 +18,9 @@ use crate::{
     DecisionFilter, Error, Store,
     index::Changed,
     matcher::Prepared,
-    query, row,
+    query,
+    reader::Ahead,
+    row,
     sql::{self, Connection, Value},
     time,
     writer::{Failure, Tx},
@@ -72,7 +83,7 @@ pub enum Dedup {
 }
 
 /// So many ended decisions are read at once.
-const PAGE: usize = 1000;
+const PAGE: usize = 2000;
 
 /// One answer to an enforcer, read in pages and never held as a whole.
 pub struct Stream {
@@ -86,7 +97,15 @@ pub struct Stream {
     /// Where the next page of decisions to add begins; `None` at the end.
     new_after: Option<(u64, i64)>,
     deleted: Deleted,
+    /// The next page of decisions to remove, read while the one before is written.
+    ahead: Option<Ahead<Ended>>,
+    seen: Option<Arc<Mutex<Seen>>>,
+    /// Whether there are changes that the next stream shall tell and not this one.
+    stops_short: bool,
 }
+
+/// A page of decisions to remove, and where the next one begins.
+type Ended = (Vec<Decision>, Deleted);
 
 /// Where the next page of decisions to remove begins.
 #[derive(Clone, Debug)]
@@ -95,6 +114,8 @@ enum Deleted {
     BySomebody { after: (i64, i64) },
     /// Those ended by time: by their end.
     ByTime { after: (String, i64) },
+    /// All there are, the last ones first, so that the first of a target is the longest.
+    All { before: (String, i64) },
     /// The end.
     Done,
 }
@@ -123,20 +144,73 @@ impl Stream {
     /// # Errors
     /// When the database refuses.
     pub async fn next_deleted(&mut self) -> Result<Option<Vec<Decision>>, Error> {
-        let deleted = self.deleted.clone();
-        if matches!(deleted, Deleted::Done) {
+        if matches!(self.deleted, Deleted::Done) {
             return Ok(None);
         }
-        let (from, to) = (self.from, self.to);
-        let (filter, dedup) = (Arc::clone(&self.filter), self.dedup);
-        let work = move |conn: &Connection| Ok(ended(conn, &deleted, from, to, &filter, dedup)?);
-        let (mut page, next) = self.store.inner.readers.read::<_, _>(work).await?;
+        let readers = &self.store.inner.readers;
+        let (mut page, next) = match self.ahead.take() {
+            Some(ahead) => readers.finish(ahead).await?,
+            None => readers.read::<Ended, _>(self.read_ended(self.deleted.clone())).await?,
+        };
+        if !matches!(next, Deleted::Done) {
+            self.ahead = readers.begin(self.read_ended(next.clone()));
+        }
         self.deleted = next;
         if self.dedup == Dedup::Longest {
             let index = self.store.inner.shared.read()?;
             page.retain(|ended| !index.covers(&self.filter, ended, self.to.at));
         }
         Ok(Some(page))
+    }
+
+    /// The work of reading a page of ended decisions.
+    fn read_ended(
+        &self,
+        place: Deleted,
+    ) -> impl FnOnce(&Connection) -> Result<Ended, Failure> + Send + use<> {
+        let (from, to, dedup) = (self.from, self.to, self.dedup);
+        let (filter, seen) = (Arc::clone(&self.filter), self.seen.clone());
+        move |conn| {
+            // Pages are read one after the other, so nobody ever waits here.
+            let mut seen =
+                seen.as_ref().map(|seen| seen.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok(ended(conn, &place, from, to, &filter, dedup, seen.as_deref_mut())?)
+        }
+    }
+
+    /// Whether changes are known that only the next stream tells, so that its cursor must be kept
+    /// even if this one is empty.
+    #[must_use]
+    pub fn stops_short(&self) -> bool {
+        self.stops_short
+    }
+}
+
+/// Which targets were seen, more or less: in constant memory, and wrong only on the side of yes.
+struct Seen {
+    hasher: RandomState,
+    bits: Vec<u64>,
+}
+
+impl Seen {
+    /// Two megabytes: of two million targets one in twenty is asked about in vain.
+    const WORDS: usize = 1 << 18;
+
+    fn new() -> Self {
+        Self { hasher: RandomState::new(), bits: vec![0; Self::WORDS] }
+    }
+
+    /// Whether the like of it may have been noted before; notes it.
+    fn note(&mut self, decision: &Decision) -> bool {
+        let of = (&*decision.value, decision.scope.name(), &*decision.remediation);
+        let hash = self.hasher.hash_one(of);
+        [hash, hash >> 32].into_iter().fold(true, |seen, half| {
+            let bit = usize::try_from(half & 0xffff_ffff).unwrap_or(0) % (Self::WORDS * 64);
+            let (word, mask) = (&mut self.bits[bit / 64], 1u64 << (bit % 64));
+            let was_set = *word & mask != 0;
+            *word |= mask;
+            seen & was_set
+        })
     }
 }
 
@@ -148,7 +222,8 @@ fn ended(
     to: Cursor,
     filter: &Prepared,
     dedup: Dedup,
-) -> sql::Result<(Vec<Decision>, Deleted)> {
+    mut seen: Option<&mut Seen>,
+) -> sql::Result<Ended> {
     let seq = |seq: Seq| Value::from(i64::try_from(seq.0).unwrap_or(i64::MAX));
     let now = Value::from(time::to_text(to.at));
     let mut sql = format!("SELECT {} FROM decisions d WHERE ", row::DECISION);
@@ -162,44 +237,81 @@ fn ended(
             sql.push_str("(d.until, d.id) > (?, ?) AND d.until <= ? AND +d.change_seq <= ?");
             values.extend([after.0.clone().into(), after.1.into(), now.clone(), seq(from.seq)]);
         }
+        Deleted::All { before } => {
+            sql.push_str("(d.until, d.id) < (?, ?) AND +d.change_seq <= ?");
+            values.extend([before.0.clone().into(), before.1.into(), seq(from.seq)]);
+        }
         Deleted::Done => return Ok((Vec::new(), Deleted::Done)),
     }
     query::decision_conditions("d", filter, &mut sql, &mut values);
-    if dedup == Dedup::Longest {
+    if dedup == Dedup::Longest && seen.is_none() {
         sql.push_str(
             " AND NOT EXISTS (SELECT 1 FROM decisions l WHERE l.value = d.value AND l.scope = d.scope \
              AND l.type = d.type AND l.until > d.until AND +l.until <= ?",
         );
-        values.push(now);
+        values.push(now.clone());
         query::decision_conditions("l", filter, &mut sql, &mut values);
         sql.push(')');
     }
     sql.push_str(match place {
         Deleted::BySomebody { .. } => " ORDER BY d.change_seq, d.id LIMIT ?",
+        Deleted::All { .. } => " ORDER BY d.until DESC, d.id DESC LIMIT ?",
         Deleted::ByTime { .. } | Deleted::Done => " ORDER BY d.until, d.id LIMIT ?",
     });
     values.push(i64::try_from(PAGE).unwrap_or(i64::MAX).into());
     let mut statement = conn.prepare_cached(&sql)?;
     let rows = statement.query_map(values, |row| {
         let until = row.get_ref(7)?.as_str().unwrap_or_default().to_owned();
-        Ok((row::entry(row)?, until))
+        Ok((row::decision(row)?, row::seq(row)?, until))
     })?;
-    let mut page = Vec::new();
-    let mut last = None;
+    let mut page = Vec::with_capacity(PAGE);
+    let (mut n_read, mut last) = (0, None);
     for row in rows {
-        let (entry, until) = row?;
-        last = Some((entry.seq, until, entry.decision.id.0));
-        page.push(entry.decision);
+        let (decision, seq, until) = row?;
+        n_read += 1;
+        if n_read == PAGE {
+            last = Some((seq, until, decision.id.0));
+        }
+        let is_hidden = match &mut seen {
+            Some(seen) => seen.note(&decision) && has_longer(conn, &decision, filter, &now)?,
+            None => false,
+        };
+        if !is_hidden {
+            page.push(decision);
+        }
     }
-    let next = match (last.filter(|_| page.len() == PAGE), place) {
+    let next = match (last, place) {
         (Some((seq, _, id)), Deleted::BySomebody { .. }) => {
             Deleted::BySomebody { after: (i64::try_from(seq.0).unwrap_or(i64::MAX), id) }
         }
+        (Some((_, until, id)), Deleted::All { .. }) => Deleted::All { before: (until, id) },
         (Some((_, until, id)), _) => Deleted::ByTime { after: (until, id) },
         (None, Deleted::BySomebody { .. }) => by_time(from),
         (None, _) => Deleted::Done,
     };
     Ok((page, next))
+}
+
+/// Whether one of the same target, scope and remediation ended later.
+fn has_longer(
+    conn: &Connection,
+    decision: &Decision,
+    filter: &Prepared,
+    now: &Value,
+) -> sql::Result<bool> {
+    let mut sql = String::from(
+        "SELECT 1 FROM decisions l WHERE l.value = ? AND l.scope = ? AND l.type = ? \
+         AND +l.until > ? AND +l.until <= ?",
+    );
+    let mut values = vec![
+        Value::from(decision.value.clone()),
+        decision.scope.name().to_owned().into(),
+        decision.remediation.to_string().into(),
+        time::to_text(decision.until).into(),
+        now.clone(),
+    ];
+    query::decision_conditions("l", filter, &mut sql, &mut values);
+    conn.prepare_cached(&sql)?.exists(values)
 }
 
 /// Where the ends by time begin that are news after a cursor.
@@ -225,13 +337,20 @@ impl Store {
     ) -> Result<Stream, Error> {
         let shared = &self.inner.shared;
         shared.advance(now);
-        let to = Cursor { seq: shared.seq(), at: time::kept(now) };
-        let (last_end, last_end_seq) = shared.read()?.last_end();
+        let newest = shared.seq();
+        let now = time::kept(now);
+        let index = shared.read()?;
+        let (last_end, last_end_seq) = index.last_end();
         let from = match from {
             From::Startup => None,
             // A cursor from the future belongs to a database that was replaced.
-            From::After(cursor) => (cursor.seq <= to.seq).then_some(cursor),
+            From::After(cursor) => (cursor.seq <= newest).then_some(cursor),
         };
+        let to = match from {
+            Some(from) => Cursor { seq: index.last_before_revival(from, newest), at: now },
+            None => Cursor { seq: newest, at: now },
+        };
+        drop(index);
         let stream = |from: Cursor, deleted: Deleted| Stream {
             store: self.clone(),
             filter: Arc::new(Prepared::new(filter)),
@@ -240,14 +359,18 @@ impl Store {
             from,
             to,
             deleted,
+            ahead: None,
+            seen: None,
+            stops_short: to.seq < newest,
         };
         let Some(from) = from else {
             // Nothing lies before these, so the ends by time are all the ends there are.
             let beginning = Cursor { seq: Seq(0), at: Timestamp::MIN };
-            let all = Deleted::ByTime { after: (String::new(), i64::MIN) };
+            let all = Deleted::All { before: (time::to_text(now), i64::MAX) };
             let mut stream = stream(beginning, all);
             stream.from.seq = to.seq;
             stream.new_after = Some((0, i64::MIN));
+            stream.seen = (dedup == Dedup::Longest).then(|| Arc::new(Mutex::new(Seen::new())));
             return Ok(stream);
         };
         let deleted = if last_end_seq > from.seq {
@@ -286,6 +409,11 @@ impl Store {
         let shared = Arc::clone(&self.inner.shared);
         if shared.advance(now) {
             shared.wake();
+        }
+        let survivors = shared.take_survivors();
+        if !survivors.is_empty() {
+            let work = move |tx: &mut Tx<'_>| Ok(query::tell_again(tx, &survivors, now)?);
+            self.inner.writer.write(work).await?;
         }
         let work = |conn: &Connection| -> Result<(u64, bool), Failure> {
             Ok((crate::writer::newest_seq(conn)?, crate::writer::has_unnumbered(conn)?))

@@ -153,7 +153,13 @@ fn small(
         crowd::polls(&subject, &keys, options.length(), table)?;
     }
     if side == Side::Crowdsec {
-        crowd::agents(&subject, dir, 1000, Duration::from_secs(options.alert_seconds.min(20)), table)?;
+        crowd::agents(
+            &subject,
+            dir,
+            1000,
+            Duration::from_secs(options.alert_seconds.min(20)),
+            table,
+        )?;
     }
     Ok(())
 }
@@ -200,7 +206,8 @@ fn large(
     }
     if options.wants(Part::Stream) {
         let key = keys.first().context("no bouncer")?;
-        parts::delta(&subject, key, 1, Target::AtMost(10.0), table)?;
+        // The answer ends once the bouncer's new place is on disk: a flush of that is part of it.
+        parts::delta(&subject, key, 1, Target::AtMost(50.0), table)?;
         parts::delta(&subject, key, 1000, Target::AtMost(100.0), table)?;
     }
     if options.wants(Part::Import) {

@@ -1,6 +1,8 @@
 //! Bouncers: a key may be shared, and each address that uses it has a row and a place in the
 //! stream of its own.
 
+use std::sync::Arc;
+
 use axum::http::header;
 use store::{Bouncer, BouncerAuth, BouncerChange, NewBouncer};
 
@@ -27,10 +29,10 @@ pub(super) async fn find(service: &Service, call: &Call) -> Result<Caller, Refus
     let hash = key::hash(key.ok_or_else(|| refused(call, "no key"))?);
     let rows = rows(service, &hash).await?;
     if call.is_head() {
-        let any = rows.iter().any(|row| row.auth == BouncerAuth::ApiKey);
+        let any = good(&rows, &hash).any(|row| row.auth == BouncerAuth::ApiKey);
         return if any { Ok(Caller::KeyHolder) } else { Err(refused(call, "unknown key")) };
     }
-    let bouncer = by_key(service, call, &hash, rows).await?;
+    let bouncer = by_key(service, call, &hash, &rows).await?;
     Ok(described(service, call, bouncer).await)
 }
 
@@ -39,33 +41,36 @@ fn refused(call: &Call, reason: &str) -> Refusal {
     Refusal::forbidden()
 }
 
-/// The rows a key may use.
-async fn rows(service: &Service, hash: &str) -> Result<Vec<Bouncer>, Refusal> {
+/// The rows of a key, of which only [`good`] ones may be used.
+async fn rows(service: &Service, hash: &str) -> Result<Arc<[Bouncer]>, Refusal> {
     let rows = service.store().bouncers_with_key(hash).await;
-    let mut rows = rows.map_err(|error| Refusal::store(&error, "unable to query"))?;
-    rows.retain(|row| !row.revoked && key::same(&row.key_hash, hash));
-    Ok(rows)
+    rows.map_err(|error| Refusal::store(&error, "unable to query"))
+}
+
+/// The rows a key may use.
+fn good<'a>(rows: &'a [Bouncer], hash: &'a str) -> impl Iterator<Item = &'a Bouncer> {
+    rows.iter().filter(move |row| !row.revoked && key::same(&row.key_hash, hash))
 }
 
 async fn by_key(
     service: &Service,
     call: &Call,
     hash: &str,
-    rows: Vec<Bouncer>,
+    rows: &[Bouncer],
 ) -> Result<Bouncer, Refusal> {
     let ip = call.peer.ip.to_string();
-    if let Some(row) = rows.iter().find(|row| row.ip == ip) {
+    if let Some(row) = good(rows, hash).find(|row| row.ip == ip) {
         if row.auth != BouncerAuth::ApiKey {
             return Err(refused(call, "the bouncer has a certificate, not a key"));
         }
         return Ok(row.clone());
     }
-    let mut keyed: Vec<Bouncer> =
-        rows.into_iter().filter(|row| row.auth == BouncerAuth::ApiKey).collect();
+    let keyed: Vec<&Bouncer> =
+        good(rows, hash).filter(|row| row.auth == BouncerAuth::ApiKey).collect();
     let Some(first) = keyed.first() else { return Err(refused(call, "unknown key")) };
     if keyed.len() == 1 && first.ip.is_empty() {
         // The first host to use the key; `described` writes its address down.
-        return Ok(keyed.swap_remove(0));
+        return Ok((*first).clone());
     }
     if keyed.len() >= MOST_PER_KEY {
         return Err(refused(call, "too many hosts share the key"));
@@ -95,8 +100,9 @@ async fn rows_now(
     ip: &str,
 ) -> Result<Bouncer, Refusal> {
     let rows = rows(service, hash).await?;
-    rows.into_iter()
+    good(&rows, hash)
         .find(|row| row.ip == ip)
+        .cloned()
         .ok_or_else(|| refused(call, "another key's bouncer has this name"))
 }
 

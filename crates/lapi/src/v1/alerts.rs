@@ -1,6 +1,6 @@
 //! Alerts: taken in, decided about, shown, deleted.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use api::{Alert, Decision, Deleted, Event, WireError};
 use axum::{
@@ -8,7 +8,7 @@ use axum::{
     http::{Response, StatusCode, header},
 };
 use bytes::Bytes;
-use model::{Scope, Timestamp, Uuid, parse_target};
+use model::{NewDecision, Scope, Timestamp, Uuid, parse_target};
 use sha2::{Digest as _, Sha256};
 use store::{AlertFilter, AlertId, NewAlert, StoredAlert};
 use tokio::runtime::Handle;
@@ -20,7 +20,7 @@ use crate::{
     body,
     call::Call,
     refusal::{JSON, empty, json},
-    service::random_uuid,
+    service::{random_uuid, random_uuids},
 };
 
 /// Alerts are read and sent in pages of this many.
@@ -89,7 +89,8 @@ impl Service {
             }
         }
         let (kept, matched) = decide(self, kept, now).await?;
-        let recorded = self.store().record(kept.clone(), now).await;
+        let kept: Arc<[NewAlert]> = kept.into();
+        let recorded = self.store().record_shared(Arc::clone(&kept), now).await;
         let recorded = recorded.map_err(|error| Refusal::store(&error, "unable to insert bulk"))?;
         for ((alert, matched), recorded) in kept.iter().zip(&matched).zip(&recorded) {
             if matches!(recorded, store::Recorded::Stored { .. }) {
@@ -132,9 +133,7 @@ async fn allowlisted(
 
 fn new_alert(machine: &str, incoming: Incoming) -> NewAlert {
     let mut decisions = incoming.decisions;
-    for decision in &mut decisions {
-        decision.uuid = Some(random_uuid());
-    }
+    name_all(&mut decisions);
     NewAlert {
         uuid: incoming.uuid.map_or_else(random_uuid, |uuid| own_uuid(machine, uuid)),
         machine: Some(machine.to_owned()),
@@ -142,6 +141,14 @@ fn new_alert(machine: &str, incoming: Incoming) -> NewAlert {
         alert: incoming.alert,
         decisions,
         profile: None,
+    }
+}
+
+/// Gives each decision an identifier.
+fn name_all(decisions: &mut [NewDecision]) {
+    let uuids = random_uuids(decisions.len());
+    for (decision, uuid) in decisions.iter_mut().zip(uuids) {
+        decision.uuid = Some(uuid);
     }
 }
 
@@ -177,9 +184,7 @@ async fn decide(
                     if alert.decisions.is_empty() {
                         alert.decisions = decided.decisions;
                         alert.profile = decided.profile;
-                        for decision in &mut alert.decisions {
-                            decision.uuid = Some(random_uuid());
-                        }
+                        name_all(&mut alert.decisions);
                     }
                 }
                 Err(reason) if alert.decisions.is_empty() => return Err(Refusal::internal(reason)),

@@ -148,13 +148,17 @@ impl Feed {
             }
             return Ok(true);
         }
-        let cursor = batch.cursor();
+        let (cursor, stops_short) = (batch.cursor(), batch.stops_short());
         self.batch = None;
         self.place = Some(cursor);
         if self.was_told || self.is_first {
             self.is_first = false;
             self.ready
                 .push_back(Bytes::from(format!("event: ready\nid: {cursor}\ndata: {{}}\n\n")));
+        }
+        if stops_short {
+            // The rest is known already, nobody will wake us for it.
+            self.begin()?;
         }
         Ok(true)
     }

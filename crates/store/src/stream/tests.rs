@@ -112,6 +112,83 @@ async fn what_was_hidden_is_told_when_the_longer_one_is_lifted() {
     }
 }
 
+async fn captcha(bench: &Bench, n: u128, value: &str, seconds: u64) {
+    let mut captcha = decision(value, seconds);
+    captcha.remediation = "captcha".to_owned();
+    bench.store.record(vec![alert(n, vec![captcha])], T0).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_survives_under_another_remediation_is_told_in_the_next_answer() {
+    let bench = Bench::new();
+    let (mut prompt, mut late) = (Enforcer::new(), Enforcer::new());
+    ban(&bench, 1, "1.1.1.1", 500, T0).await;
+    captcha(&bench, 2, "1.1.1.1", 100).await;
+    for enforcer in [&mut prompt, &mut late] {
+        assert_eq!(enforcer.poll(&bench, at(1)).await, told(&["1.1.1.1", "1.1.1.1"], &[]));
+    }
+    let bans = DecisionFilter { remediation: Some("ban".to_owned()), ..DecisionFilter::default() };
+    bench.store.expire(bans, at(2)).await.unwrap();
+    assert_eq!(prompt.poll(&bench, at(3)).await, told(&[], &["1.1.1.1"]));
+    assert_eq!(prompt.poll(&bench, at(4)).await, told(&["1.1.1.1"], &[]), "the captcha stays");
+    assert_eq!(prompt.poll(&bench, at(5)).await, told(&[], &[]));
+    // Who asks after both is told in two answers all the same, and of what came later as well.
+    ban(&bench, 3, "2.2.2.2", 500, at(6)).await;
+    assert_eq!(late.poll(&bench, at(7)).await, told(&[], &["1.1.1.1"]));
+    assert_eq!(late.poll(&bench, at(8)).await, told(&["1.1.1.1", "2.2.2.2"], &[]));
+    assert_eq!(late.poll(&bench, at(9)).await, told(&[], &[]));
+    assert_eq!(prompt.poll(&bench, at(101)).await, told(&["2.2.2.2"], &["1.1.1.1"]));
+}
+
+#[tokio::test]
+async fn what_survives_an_end_by_time_is_told_in_the_next_answer() {
+    let bench = Bench::new();
+    let (mut prompt, mut late) = (Enforcer::new(), Enforcer::new());
+    ban(&bench, 1, "1.1.1.1", 50, T0).await;
+    captcha(&bench, 2, "1.1.1.1", 100).await;
+    // Another ban covers this one: nothing has to be told when the first ends.
+    ban(&bench, 3, "2.2.2.2", 50, T0).await;
+    ban(&bench, 4, "2.2.2.2", 500, T0).await;
+    captcha(&bench, 5, "2.2.2.2", 500).await;
+    for enforcer in [&mut prompt, &mut late] {
+        enforcer.poll(&bench, at(1)).await;
+    }
+    assert_eq!(prompt.poll(&bench, at(50)).await, told(&[], &["1.1.1.1"]), "before the tick");
+    bench.store.tick(at(51)).await.unwrap();
+    let mut again = Vec::new();
+    for second in 52..55 {
+        let (new, deleted) = prompt.poll(&bench, at(second)).await;
+        assert!(deleted.is_empty());
+        again.extend(new);
+    }
+    assert_eq!(again, ["1.1.1.1"], "once");
+    assert_eq!(late.poll(&bench, at(60)).await, told(&[], &["1.1.1.1"]));
+    assert_eq!(late.poll(&bench, at(61)).await, told(&["1.1.1.1"], &[]));
+    assert_eq!(late.poll(&bench, at(62)).await, told(&[], &[]));
+}
+
+#[tokio::test]
+async fn a_startup_tells_the_longest_of_each_ended_target_once() {
+    let bench = Bench::new();
+    for n in 0..40u32 {
+        let value = format!("10.0.0.{}", n % 20);
+        ban(&bench, u128::from(n) + 1, &value, 10 + u64::from(n), T0).await;
+    }
+    ban(&bench, 100, "10.0.0.3", 1000, T0).await;
+    let mut stream = bench
+        .store
+        .stream(From::Startup, DecisionFilter::default(), Dedup::Longest, at(60))
+        .unwrap();
+    while stream.next_new().is_some() {}
+    let mut deleted = Vec::new();
+    while let Some(page) = stream.next_deleted().await.unwrap() {
+        deleted.extend(page);
+    }
+    // All but the one that is banned still, each with the later of its two ends.
+    assert_eq!(deleted.len(), 19);
+    assert!(deleted.iter().all(|one| one.until >= at(30)), "{deleted:?}");
+}
+
 #[tokio::test]
 async fn a_filter_judges_alone() {
     let bench = Bench::new();

@@ -137,6 +137,9 @@ mod tests {
         assert_eq!(most.ratio(2.0, 10.0), Some(5.0));
         assert_eq!(least.ratio(10.0, 2.0), Some(5.0));
         assert_eq!(least.ratio(10.0, 0.0), None);
-        assert_eq!([0.0, 0.1234, 1.234, 12.34, 1234.5].map(number).join(" "), "0 0.123 1.23 12.3 1234");
+        assert_eq!(
+            [0.0, 0.1234, 1.234, 12.34, 1234.5].map(number).join(" "),
+            "0 0.123 1.23 12.3 1234"
+        );
     }
 }

@@ -1,17 +1,19 @@
 //! `shieldwall decisions import`: many decisions at once, from a file or standard input.
 //!
 //! Everything is read and held against the allowlists before anything is stored, so a mistake in
-//! the last line leaves nothing half done. What is stored goes in batches, each one alert: a batch
-//! is kept whole or not at all, and the local API never sees a body that outgrows its limit.
+//! the last line leaves nothing half done. What is stored goes in batches, each one alert, some of
+//! them in each request: a batch is kept whole or not at all, and the local API never sees a body
+//! that outgrows its limit. They go by address, since neighbors are stored beside each other: in a
+//! large database that makes the difference between a page for each and a page for many.
 
 use super::alert_of;
 use crate::cli::{
-    query::{self, Span, ask, client},
+    query::{self, Span, client},
     text::csv_rows,
     tool::Tool,
 };
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use api::{Decision, Source};
+use api::{Alert, Decision, Source};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Deserialize;
@@ -24,6 +26,9 @@ use std::{
 
 /// Values that are held against the allowlists in one question.
 const CHECKED_AT_ONCE: usize = 1000;
+
+/// Batches share a request up to about so many decisions.
+const SENT_AT_ONCE: usize = 5_000;
 
 /// More than this is no list of decisions.
 const LONGEST_FILE: u64 = 1 << 30;
@@ -128,26 +133,65 @@ pub(super) fn run(args: &ImportArgs, tool: &Tool) -> Result<()> {
     let client = client(tool)?;
     let decisions = tool.wait(without_allowed(&client, decisions, tool))??;
     let n_decisions = decisions.len();
+    let mut rest = decisions;
+    rest.sort_by_cached_key(place);
+    let mut rest = rest.into_iter();
     let bar = bar(n_decisions);
     let size = if args.batch == 0 { n_decisions.max(1) } else { args.batch };
-    let mut rest = decisions;
-    while !rest.is_empty() {
-        let later = rest.split_off(size.min(rest.len()));
-        let batch = std::mem::replace(&mut rest, later);
-        let n = batch.len();
-        let reason = format!("import {}: {n} IPs", args.input);
-        let scope = Some("cscli/manual-import".to_owned());
-        let source = Source { scope, value: Some(String::new()), ..Source::default() };
-        let mut alert = alert_of(&reason, source, batch, tool.now());
-        alert.events_count = Some(i32::try_from(n).unwrap_or(i32::MAX));
-        let stored = ask(tool, client.post_alerts(&[alert])).with_context(|| {
-            format!("{} of {n_decisions} decisions were imported, then", bar.position())
-        })?;
-        ensure!(!stored.is_empty(), "the local API took none of {n} decisions");
-        bar.inc(u64::try_from(n).unwrap_or(u64::MAX));
-    }
+    let mut requests = std::iter::from_fn(|| request(&mut rest, size, &args.input, tool.now()));
+    // Two at a time: while one is stored, the next one is read.
+    let sent = tool.wait(async {
+        while let Some(first) = requests.next() {
+            let second = requests.next().unwrap_or_default();
+            let (first, second) =
+                tokio::join!(post(&client, &first, &bar), post(&client, &second, &bar));
+            first.and(second)?;
+        }
+        Ok::<(), anyhow::Error>(())
+    })?;
+    sent.with_context(|| {
+        format!("{} of {n_decisions} decisions were imported, then", bar.position())
+    })?;
     bar.finish_and_clear();
     tool.line(&format!("Imported {n_decisions} decisions"))
+}
+
+/// The alerts of the next request; `None` at the end.
+fn request(
+    rest: &mut std::vec::IntoIter<Decision>,
+    size: usize,
+    input: &str,
+    now: model::Timestamp,
+) -> Option<Vec<Alert>> {
+    let (mut alerts, mut n_taken) = (Vec::new(), 0usize);
+    while alerts.is_empty() || n_taken.saturating_add(size) <= SENT_AT_ONCE {
+        let batch: Vec<Decision> = rest.take(size).collect();
+        let n = batch.len();
+        if n == 0 {
+            break;
+        }
+        n_taken += n;
+        let reason = format!("import {input}: {n} IPs");
+        let scope = Some("cscli/manual-import".to_owned());
+        let source = Source { scope, value: Some(String::new()), ..Source::default() };
+        let mut alert = alert_of(&reason, source, batch, now);
+        alert.events_count = Some(i32::try_from(n).unwrap_or(i32::MAX));
+        alerts.push(alert);
+    }
+    (!alerts.is_empty()).then_some(alerts)
+}
+
+/// Sends one request and moves the bar.
+async fn post(client: &api::client::Client, alerts: &[Alert], bar: &ProgressBar) -> Result<()> {
+    if alerts.is_empty() {
+        return Ok(());
+    }
+    let stored = client.post_alerts(alerts).await.map_err(query::refused)?;
+    let decisions = alerts.iter().flat_map(|alert| &alert.decisions).map(Vec::len);
+    let n_sent: usize = decisions.sum();
+    ensure!(stored.len() == alerts.len(), "the local API did not take all of {n_sent} decisions");
+    bar.inc(u64::try_from(n_sent).unwrap_or(u64::MAX));
+    Ok(())
 }
 
 fn read(input: &str) -> Result<String> {
@@ -238,12 +282,24 @@ fn decisions(entries: &[Entry], args: &ImportArgs) -> Result<Vec<Decision>> {
     Ok(decisions)
 }
 
+/// Where a decision is stored: by address, other scopes behind.
+fn place(decision: &Decision) -> (bool, Option<(std::net::IpAddr, u8)>) {
+    let value = decision.value.as_deref().unwrap_or_default();
+    let net = model::parse_target(value).ok().map(|net| (net.addr(), net.prefix_len()));
+    (net.is_none(), net)
+}
+
 /// Leaves out what allowlists cover, and says so.
 async fn without_allowed(
     client: &api::client::Client,
     mut decisions: Vec<Decision>,
     tool: &Tool,
 ) -> Result<Vec<Decision>> {
+    // Mostly there are none, and one question tells.
+    let lists = client.allowlists().await.map_err(query::refused)?;
+    if lists.iter().all(|list| list.items.is_empty()) {
+        return Ok(decisions);
+    }
     let mut allowed: HashMap<String, String> = HashMap::new();
     let targets: Vec<String> = decisions
         .iter()
