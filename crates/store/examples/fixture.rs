@@ -147,7 +147,6 @@ fn main() -> Outcome<()> {
     let path = PathBuf::from(arguments.next().ok_or("no file is named")?);
     let mut number = || -> Outcome<u32> { Ok(arguments.next().ok_or("too few numbers")?.parse()?) };
     let (active, expired, n_bouncers) = (number()?, number()?, number()?);
-    #[expect(clippy::disallowed_methods, reason = "what is made must hold at the real time")]
     let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let now = Timestamp::from_unix(i64::try_from(since.as_secs())?, 0);
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;

@@ -5,23 +5,21 @@
 //! ten. Readers share the lock and hold it for a page at most; the writer takes it for a few hundred
 //! changes at a time, so that neither an import nor a list of any size delays anybody noticeably.
 
+mod shared;
+
 use std::{
     collections::VecDeque,
     hash::{BuildHasher as _, RandomState},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use hashbrown::HashTable;
 use ipnet::IpNet;
 use model::{Decision, DecisionId, Scope, Timestamp, Uuid};
-use tokio::sync::watch;
 
 use crate::{
-    Cursor, Error, Relation, Seq,
+    Cursor, Relation, Seq,
     matcher::{Matcher, Prepared, scope_of, text_of},
     names::{Names, Shelf},
     net::words,
@@ -29,6 +27,8 @@ use crate::{
     records::Pieces,
     row::Entry,
 };
+
+pub(crate) use shared::Shared;
 
 /// No record, no text.
 const NONE: u32 = u32::MAX;
@@ -728,101 +728,6 @@ pub(crate) enum Advance {
     Nothing,
     Ended,
     More,
-}
-
-/// The index as threads share it, and the newest change it shows.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    index: Option<RwLock<Index>>,
-    /// When the next decision ends, so that looking whether one has takes no lock.
-    next_end: AtomicI64,
-    seq: AtomicU64,
-    moved: watch::Sender<u64>,
-}
-
-impl Shared {
-    pub(crate) fn new(index: Option<Index>, seq: Seq) -> Self {
-        let next_end = index.as_ref().map_or(i64::MAX, Index::next_end);
-        Self {
-            index: index.map(RwLock::new),
-            next_end: AtomicI64::new(next_end),
-            seq: AtomicU64::new(seq.0),
-            moved: watch::Sender::new(0),
-        }
-    }
-
-    pub(crate) fn is_kept(&self) -> bool {
-        self.index.is_some()
-    }
-
-    pub(crate) fn seq(&self) -> Seq {
-        Seq(self.seq.load(Ordering::Acquire))
-    }
-
-    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
-        self.moved.subscribe()
-    }
-
-    pub(crate) fn read(&self) -> Result<RwLockReadGuard<'_, Index>, Error> {
-        // The index has no half-done states a reader could see: a panic in it is a bug that left
-        // at worst one decision out, and the next start repairs that.
-        let index = self.index.as_ref().ok_or(Error::NoIndex)?;
-        Ok(index.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn write(&self) -> Option<RwLockWriteGuard<'_, Index>> {
-        Some(self.index.as_ref()?.write().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Applies what a commit changed. Only the writer calls this.
-    pub(crate) fn apply(&self, changes: Vec<Change>, seq: Seq) {
-        let mut changes = changes.into_iter().peekable();
-        while changes.peek().is_some()
-            && let Some(mut index) = self.write()
-        {
-            for change in changes.by_ref().take(STRIDE) {
-                index.apply(change);
-            }
-            // While the lock is held, so that the last one to write it is right.
-            self.next_end.store(index.next_end(), Ordering::Release);
-        }
-        // After the changes: a stream reads up to this number and must find them all.
-        if self.seq.swap(seq.0, Ordering::AcqRel) != seq.0 {
-            self.wake();
-        }
-    }
-
-    /// Drops what has ended. Tells whether anything had.
-    pub(crate) fn advance(&self, now: Timestamp) -> bool {
-        let mut ended = false;
-        if self.next_end.load(Ordering::Acquire) > now.unix_nanos() {
-            return false;
-        }
-        loop {
-            let step = self.write().map_or(Advance::Nothing, |mut index| {
-                let step = index.advance(now);
-                self.next_end.store(index.next_end(), Ordering::Release);
-                step
-            });
-            ended |= step != Advance::Nothing;
-            if step != Advance::More {
-                return ended;
-            }
-        }
-    }
-
-    /// What has to be told again as something else about its target has ended by itself.
-    pub(crate) fn take_survivors(&self) -> Vec<i64> {
-        let is_none = self.read().is_ok_and(|index| index.survivors.is_empty());
-        if is_none {
-            return Vec::new();
-        }
-        self.write().map_or_else(Vec::new, |mut index| std::mem::take(&mut index.survivors))
-    }
-
-    pub(crate) fn wake(&self) {
-        self.moved.send_modify(|n_moves| *n_moves = n_moves.wrapping_add(1));
-    }
 }
 
 #[cfg(test)]

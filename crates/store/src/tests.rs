@@ -437,6 +437,32 @@ async fn machines_live_their_lives() {
 }
 
 #[tokio::test]
+async fn a_key_is_forgotten_the_moment_anybody_withdraws_it() {
+    let bench = Bench::new();
+    let store = &bench.store;
+    let add = async |name: &str| {
+        let new =
+            NewBouncer { name: name.to_owned(), key_hash: "k".to_owned(), ..NewBouncer::default() };
+        store.add_bouncer(new, T0).await.unwrap();
+    };
+    let known = async || store.bouncers_with_key("k").await.unwrap();
+    assert!(known().await.is_empty(), "and that there is none is not remembered");
+    add("fw").await;
+    for _ in 0..3 {
+        assert_eq!(known().await.len(), 1);
+    }
+    bench.sql("UPDATE bouncers SET revoked = 1");
+    assert!(known().await[0].revoked, "by another program");
+    bench.sql("DELETE FROM bouncers");
+    assert!(known().await.is_empty());
+    add("fw").await;
+    add("gate").await;
+    assert_eq!(known().await.len(), 2);
+    store.delete_bouncers(vec!["fw".to_owned()]).await.unwrap();
+    assert_eq!(known().await.len(), 1, "by this one");
+}
+
+#[tokio::test]
 async fn bouncers_share_keys_and_keep_their_place() {
     let bench = Bench::new();
     let store = &bench.store;
