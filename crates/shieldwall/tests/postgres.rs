@@ -95,6 +95,9 @@ fn what_was_decided_is_there_after_a_restart() {
     assert!(listed.contains("192.0.2.7"), "{listed}");
     let api = Api::with_key(&serving.address, &key);
 
+    let (status, _) = api.get("/v1/decisions?ip=192.0.2.7");
+    assert_eq!(status, 200, "the key is known from here on");
+
     // Away: bouncers read on, who writes is told; and back.
     server.kill();
     let (status, found) = api.get("/v1/decisions?ip=192.0.2.7");

@@ -101,7 +101,7 @@ pub struct BouncerChange {
 }
 
 /// The bouncers of each key as a server last told them, for while it is away.
-pub(crate) type Keys = Arc<Mutex<HashMap<String, Vec<Bouncer>>>>;
+pub(crate) type Keys = Arc<Mutex<HashMap<String, Arc<[Bouncer]>>>>;
 
 /// So many keys are remembered.
 const MOST_KEYS: usize = 4096;

@@ -305,6 +305,25 @@ async fn long_events_are_cut_to_fit() {
 }
 
 #[tokio::test]
+async fn networks_around_an_address_are_looked_up_one_by_one() {
+    let bench = Bench::new();
+    if !bench.is_file() {
+        // A server plans by what the tables hold; here they hold nothing.
+        return;
+    }
+    let mut sql = "EXPLAIN QUERY PLAN SELECT d.id FROM decisions d WHERE ".to_owned();
+    let mut values = Vec::new();
+    let address = model::parse_target("2001:db8::1").unwrap();
+    net::condition("d", address, Relation::Contains, &mut sql, &mut values);
+    let plan: Vec<String> = bench.dir.aside(|conn| {
+        let mut statement = conn.prepare_cached(&sql).unwrap();
+        let steps = statement.query_map(values, |row| row.get(3)).unwrap();
+        steps.collect::<Result<_, _>>().unwrap()
+    });
+    assert!(plan[0].contains("USING INDEX decision_start_ip_end_ip"), "{plan:?}");
+}
+
+#[tokio::test]
 async fn decisions_end_when_told() {
     let bench = Bench::new();
     let store = &bench.store;

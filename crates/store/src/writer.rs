@@ -273,9 +273,13 @@ fn commit(
 ) -> Result<(), Error> {
     let sql = |error: sql::Error| classify(place, &error);
     conn.begin().map_err(sql)?;
-    // A server may have lost its last changes to a failure; numbers that were given away are not
-    // given again.
-    let begun = newest_seq(conn).map_err(sql)?.max(shared.seq().0);
+    let stored = newest_seq(conn).map_err(sql)?;
+    let begun = stored.max(shared.seq().0);
+    if stored < begun {
+        // A server whose standby took over may have lost its last changes. Numbers that were given
+        // away are not given again; what memory still shows goes with the next start.
+        tracing::error!(database = %place, stored, known = begun, "the database lost changes");
+    }
     let mut tx = Tx { conn, last: begun, taken: false, later: false, changes: Vec::new() };
     adopt(&mut tx).map_err(sql)?;
     if let [request] = group {

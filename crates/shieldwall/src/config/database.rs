@@ -111,14 +111,15 @@ pub(crate) enum Location {
 }
 
 impl Location {
-    /// Opens the store; the directory of a file is made.
+    /// Opens the store; for a server the directory of its file is made.
     ///
     /// # Errors
     /// When it cannot be opened; where a setting is to blame, with its place and what can be done.
     pub(crate) fn open(&self, index: Index, now: Timestamp) -> Result<Store> {
         match self {
             Self::File(path) => {
-                if let Some(dir) = path.parent() {
+                // A tool beside a server finds its directory there, or has nothing to look at.
+                if let Some(dir) = path.parent().filter(|_| index == Index::Kept) {
                     fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
                 }
                 Store::open(&store::Settings { path: path.clone(), index }, now)
