@@ -299,7 +299,8 @@ fn alerts(machine: &Client, address: &str) -> BTreeMap<(String, String), u32> {
     let mut counts = BTreeMap::new();
     for alert in answer.body.as_array().cloned().unwrap_or_default() {
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        *counts.entry((text(&alert["source"]["value"]), text(&alert["scenario"]))).or_default() += 1;
+        *counts.entry((text(&alert["source"]["value"]), text(&alert["scenario"]))).or_default() +=
+            1;
     }
     counts
 }

@@ -666,19 +666,23 @@ impl Shared {
         }
     }
 
-    /// Drops what has ended. Tells whether anything had.
-    pub(crate) fn advance(&self, now: Timestamp) -> bool {
+    /// Drops what has ended, and wakes those who watch if anything had: whoever notices an end first
+    /// must tell, since nobody can notice it again.
+    pub(crate) fn advance(&self, now: Timestamp) {
         let mut ended = false;
         loop {
             let step = self.write().map_or(Advance::Nothing, |mut index| index.advance(now));
             ended |= step != Advance::Nothing;
             if step != Advance::More {
-                return ended;
+                break;
             }
+        }
+        if ended {
+            self.wake();
         }
     }
 
-    pub(crate) fn wake(&self) {
+    fn wake(&self) {
         self.moved.send_modify(|n_moves| *n_moves = n_moves.wrapping_add(1));
     }
 }

@@ -284,9 +284,7 @@ impl Store {
     /// When the database refuses.
     pub async fn tick(&self, now: Timestamp) -> Result<(), Error> {
         let shared = Arc::clone(&self.inner.shared);
-        if shared.advance(now) {
-            shared.wake();
-        }
+        shared.advance(now);
         let work = |conn: &Connection| -> Result<(u64, bool), Failure> {
             Ok((crate::writer::newest_seq(conn)?, crate::writer::has_unnumbered(conn)?))
         };

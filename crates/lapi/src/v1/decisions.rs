@@ -118,7 +118,11 @@ async fn note_pull(service: &Service, bouncer: &Bouncer, now: Timestamp) -> Resu
     }
     let change = BouncerChange { last_pull: Some(now), ..BouncerChange::default() };
     let changed = service.store().change_bouncer(bouncer.id, change, now).await;
-    changed.map_err(|error| Refusal::store(&error, "unable to query"))
+    match changed {
+        // A disk that cannot be written is no reason not to answer from what is known.
+        Err(error) if error.retry() == store::Retry::Later => Ok(()),
+        changed => changed.map_err(|error| Refusal::store(&error, "unable to query")),
+    }
 }
 
 /// `DELETE /decisions`
