@@ -4,6 +4,8 @@
 //! The disks are small file systems in a mount namespace of their own, which ends with the test
 //! whichever way that ends. Making one needs root.
 
+#![allow(clippy::print_stderr, reason = "what a run did, and why it was skipped, is told")]
+
 mod sandbox;
 
 #[path = "kills/client.rs"]

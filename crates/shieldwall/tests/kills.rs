@@ -4,6 +4,8 @@
 //! `SHIELDWALL_KILLS` says how often it is killed (100 without it, shared among the tests) and
 //! `SHIELDWALL_KILLS_SEED` repeats a run, as far as threads and processes can be repeated.
 
+#![allow(clippy::print_stderr, reason = "what a run did, and why it was skipped, is told")]
+
 mod sandbox;
 
 #[path = "kills/client.rs"]
