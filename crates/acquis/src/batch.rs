@@ -224,7 +224,6 @@ impl Batch {
 
     /// What is left of a batch whose lines were read: the duty to say so once what came of them is
     /// safe. The text is let go.
-    #[must_use]
     pub fn into_ack(mut self) -> Ack {
         Ack(self.receipt.take())
     }

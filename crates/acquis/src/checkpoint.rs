@@ -264,8 +264,14 @@ mod tests {
     fn positions(offset: u64) -> FilePositions {
         let mark = Mark { offset, head: Fingerprint::of(b"head"), tail: Fingerprint::of(b"tail") };
         let bytes = Path::new(std::ffi::OsStr::from_bytes(b"/log/\xff"));
-        let file =
-            |path| FilePosition { path: StoredPath::new(path), dev: 1, ino: 2, mark, copy: false, stamp: 9 };
+        let file = |path| FilePosition {
+            path: StoredPath::new(path),
+            dev: 1,
+            ino: 2,
+            mark,
+            copy: false,
+            stamp: 9,
+        };
         FilePositions {
             patterns: vec![String::from("/log/*")],
             scanned_at: 5,

@@ -4,6 +4,8 @@
 //! The disks are small file systems in a mount namespace of their own, which ends with the test
 //! whichever way that ends. Making one needs root.
 
+#![allow(clippy::print_stderr, reason = "what a run did, and why it was skipped, is told")]
+
 mod sandbox;
 
 #[path = "kills/client.rs"]
@@ -44,7 +46,9 @@ impl<'a> Disk<'a> {
         BufReader::new(out).read_line(&mut line).expect("a pipe");
         let disk = Self { sandbox, holder };
         if line.trim() != "mounted" {
-            eprintln!("SKIPPED: no small file system can be mounted here (that needs root): {mount}");
+            eprintln!(
+                "SKIPPED: no small file system can be mounted here (that needs root): {mount}"
+            );
             return None;
         }
         Some(disk)
@@ -218,6 +222,8 @@ impl Talk {
             .map(|one| one["value"].as_str().expect("a value").to_owned())
             .collect();
         assert_eq!(values, self.stored);
+        let stream = get(&self.bouncer, "/v1/decisions/stream?startup=true");
+        assert_eq!(stream["new"].as_array().map(Vec::len), Some(self.stored.len()));
         let alerts = get(&self.machine, "/v1/alerts?limit=0");
         assert_eq!(alerts.as_array().map(Vec::len), Some(self.stored.len()));
     }
@@ -420,8 +426,7 @@ fn damage_beneath_a_running_server_is_told_and_the_rest_works() {
 fn sources(machine: &Client, address: &str) -> Vec<String> {
     let alerts = machine.ask(address, "GET", "/v1/alerts?limit=0", None).expect("an answer");
     let value = |alert: &Value| alert["source"]["value"].as_str().expect("a value").to_owned();
-    let mut values: Vec<String> =
-        alerts.body.as_array().into_iter().flatten().map(value).collect();
+    let mut values: Vec<String> = alerts.body.as_array().into_iter().flatten().map(value).collect();
     values.sort_unstable();
     values
 }

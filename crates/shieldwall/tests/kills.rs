@@ -4,6 +4,8 @@
 //! `SHIELDWALL_KILLS` says how often it is killed (100 without it, shared among the tests) and
 //! `SHIELDWALL_KILLS_SEED` repeats a run, as far as threads and processes can be repeated.
 
+#![allow(clippy::print_stderr, reason = "what a run did, and why it was skipped, is told")]
+
 mod sandbox;
 
 #[path = "kills/client.rs"]
@@ -299,7 +301,8 @@ fn alerts(machine: &Client, address: &str) -> BTreeMap<(String, String), u32> {
     let mut counts = BTreeMap::new();
     for alert in answer.body.as_array().cloned().unwrap_or_default() {
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        *counts.entry((text(&alert["source"]["value"]), text(&alert["scenario"]))).or_default() += 1;
+        *counts.entry((text(&alert["source"]["value"]), text(&alert["scenario"]))).or_default() +=
+            1;
     }
     counts
 }

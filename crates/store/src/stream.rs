@@ -407,9 +407,7 @@ impl Store {
     /// When the database refuses.
     pub async fn tick(&self, now: Timestamp) -> Result<(), Error> {
         let shared = Arc::clone(&self.inner.shared);
-        if shared.advance(now) {
-            shared.wake();
-        }
+        shared.advance(now);
         let survivors = shared.take_survivors();
         if !survivors.is_empty() {
             let work = move |tx: &mut Tx<'_>| Ok(query::tell_again(tx, &survivors, now)?);

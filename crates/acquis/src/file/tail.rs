@@ -340,12 +340,11 @@ impl<'a> Tailer<'a> {
         let moved = rotate::find_copy(&origin, &follow.read_mark(), &taken);
         info!(path = %path.display(), copied = moved.is_some(), "truncated");
         let since = self.context.clock.monotonic();
-        let copy = moved
-            .and_then(|moved| {
-                // The lines of the copy are those of the former content.
-                let from = (mark, stamp);
-                self.follow(moved, &origin, Place::Rotated { since }, None, from)
-            });
+        let copy = moved.and_then(|moved| {
+            // The lines of the copy are those of the former content.
+            let from = (mark, stamp);
+            self.follow(moved, &origin, Place::Rotated { since }, None, from)
+        });
         let new_id = self.next_id();
         if let Some(mut copy) = copy {
             // The copy stands for the former content: it takes over the number under which lines

@@ -120,7 +120,7 @@ async fn note_pull(service: &Service, bouncer: &Bouncer, now: Timestamp) {
     let change = BouncerChange { last_pull: Some(now), ..BouncerChange::default() };
     // Only for people to look at: a full disk must not keep a bouncer from its answer.
     if let Err(error) = service.store().change_bouncer(bouncer.id, change, now).await {
-        tracing::warn!(%error, bouncer = bouncer.name, "that a bouncer asked was not noted");
+        tracing::debug!(%error, bouncer = bouncer.name, "that a bouncer asked was not noted");
     }
 }
 

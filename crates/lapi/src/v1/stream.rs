@@ -38,8 +38,15 @@ pub(crate) fn answer(
     let from = began.map_or(From::Startup, From::After);
     let stream = service.store().stream(from, filter, dedup, now);
     let stream = stream.map_err(|error| Refusal::store(&error, "unable to query"))?;
-    let answer =
-        Answer { service: service.clone(), bouncer, began, stream, now, step: Step::New, is_empty: true };
+    let answer = Answer {
+        service: service.clone(),
+        bouncer,
+        began,
+        stream,
+        now,
+        step: Step::New,
+        is_empty: true,
+    };
     let body = futures_util::stream::unfold(answer, |mut answer| async move {
         let chunk = answer.next().await?;
         Some((chunk, answer))
@@ -162,7 +169,11 @@ impl Answer {
             last_pull: Some(self.now),
             ..BouncerChange::default()
         };
-        self.service.store().change_bouncer(self.bouncer.id, change, self.now).await
+        match self.service.store().change_bouncer(self.bouncer.id, change, self.now).await {
+            // While the disk cannot be written, memory has to do.
+            Err(error) if error.retry() == store::Retry::Later => Ok(()),
+            changed => changed,
+        }
     }
 }
 

@@ -112,6 +112,7 @@ fn listen(
                 "delta" => apply(belief, &serde_json::from_str(&data).expect("JSON")),
                 _ => {}
             }
+            event.clear();
             if let Some(id) = id.take() {
                 *place = id;
             }

@@ -73,11 +73,12 @@ impl Shared {
         }
     }
 
-    /// Drops what has ended. Tells whether anything had.
-    pub(crate) fn advance(&self, now: Timestamp) -> bool {
+    /// Drops what has ended, and wakes those who watch if anything had: whoever notices an end first
+    /// must tell, since nobody can notice it again.
+    pub(crate) fn advance(&self, now: Timestamp) {
         let mut ended = false;
         if self.next_end.load(Ordering::Acquire) > now.unix_nanos() {
-            return false;
+            return;
         }
         loop {
             let step = self.write().map_or(Advance::Nothing, |mut index| {
@@ -87,8 +88,11 @@ impl Shared {
             });
             ended |= step != Advance::Nothing;
             if step != Advance::More {
-                return ended;
+                break;
             }
+        }
+        if ended {
+            self.wake();
         }
     }
 
@@ -101,7 +105,7 @@ impl Shared {
         self.write().map_or_else(Vec::new, |mut index| std::mem::take(&mut index.survivors))
     }
 
-    pub(crate) fn wake(&self) {
+    fn wake(&self) {
         self.moved.send_modify(|n_moves| *n_moves = n_moves.wrapping_add(1));
     }
 }
