@@ -33,11 +33,11 @@ pub enum Shape {
     /// Anything.
     Any,
     /// A list: its type, and its elements.
-    List(&'static str, &'static Shape),
+    List(&'static str, &'static Self),
     /// Values by name: its type, and the values.
-    Map(&'static str, &'static Shape),
+    Map(&'static str, &'static Self),
     /// Named fields. The type is empty where the fields count as those of what is around it.
-    Struct(&'static str, &'static [(&'static str, Shape)]),
+    Struct(&'static str, &'static [(&'static str, Self)]),
 }
 
 /// Reads a body.

@@ -94,7 +94,7 @@ impl Meter {
     pub(crate) fn lost(&self, verb: &Method) {
         if self.counting != Counting::Nothing {
             let at = VERBS.iter().position(|known| *known == verb.as_str());
-            let count = at.and_then(|at| self.nowhere.get(at)).or(self.nowhere.last());
+            let count = at.and_then(|at| self.nowhere.get(at)).or_else(|| self.nowhere.last());
             if let Some(count) = count {
                 count.fetch_add(1, Ordering::Relaxed);
             }
