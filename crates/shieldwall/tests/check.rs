@@ -92,8 +92,11 @@ fn help_version_completion_and_manual() {
     assert!(ran.out.starts_with("shieldwall 0."));
     for shell in ["bash", "zsh", "fish"] {
         let ran = sandbox.run(&["completion", shell]);
-        assert!(ran.code == Some(0) && ran.out.contains("replay"), "{shell}");
+        assert!(ran.code == Some(0) && ran.out.contains("__complete"), "{shell}");
     }
+    assert_eq!(sandbox.run(&["__complete", "rep"]).out, "replay\n:4\n");
+    let ran = sandbox.run(&["completion", "powershell"]);
+    assert!(ran.code == Some(0) && ran.out.contains("replay"));
     let ran = sandbox.run(&["man", "man"]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(sandbox.path("man/shieldwall-replay.1").is_file());

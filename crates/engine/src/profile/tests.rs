@@ -62,8 +62,10 @@ fn decide(profiles: Vec<Profile>, value: &str) -> Result<Outcome, ProfileError> 
 #[test]
 fn an_alert_about_nothing_decides_nothing() {
     let outcome = decide(vec![profile(Expr::Bool(true))], "").unwrap();
-    assert_eq!(outcome, Outcome { decisions: vec![], matched: vec![0], decided_by: None });
-    assert_eq!(decide(vec![profile(Expr::Bool(true))], "192.0.2.1").unwrap().decisions.len(), 1);
+    assert_eq!(outcome, Outcome { matched: vec![0], ..Outcome::default() });
+    let both = vec![profile(Expr::Bool(false)), profile(Expr::Bool(true))];
+    let outcome = decide(both, "192.0.2.1").unwrap();
+    assert_eq!((outcome.decisions.len(), outcome.decided_by), (1, Some(1)));
 }
 
 #[test]

@@ -35,8 +35,17 @@ use std::{
 struct Cscli {
     #[command(flatten)]
     tool: ToolArgs,
-    /// When output has color.
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    /// When output has color: yes, no or auto, which is on terminals.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true,
+        display_order = 900
+    )]
     color: terminal::Color,
     /// Logs everything that helps to find mistakes.
     #[arg(long, global = true)]

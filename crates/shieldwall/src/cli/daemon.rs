@@ -6,7 +6,6 @@
 
 use super::{
     Output,
-    once::Direct,
     up::{self, WatchArgs},
 };
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     outside::World,
     profiles::Decider,
     report,
-    rules::{Keep, Rules},
+    rules::Keep,
     run::{
         Flushed, Sink,
         agent::{self, Agent, Detail, Running, Window},
@@ -45,7 +44,7 @@ use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
 /// How long what is left in the runtime may take.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What is to run.
 pub(super) struct Daemon<'a> {
@@ -162,7 +161,7 @@ impl Daemon<'_> {
     }
 
     /// The local API to run.
-    fn server(&self, settings: Option<&Settings>) -> Option<Server> {
+    pub(super) fn server(&self, settings: Option<&Settings>) -> Option<Server> {
         if matches!(self.role, Role::Watch | Role::Agent) {
             return None;
         }
@@ -184,7 +183,7 @@ impl Daemon<'_> {
         named.or_else(of_settings).or_else(config::usual_state_dir)
     }
 
-    fn start_api(
+    pub(super) fn start_api(
         &self,
         settings: Option<&Settings>,
         server: Server,
@@ -231,45 +230,6 @@ impl Daemon<'_> {
             warn!(%error, "tools without settings will not find this local API");
         }
         Ok(api)
-    }
-
-    /// Reads something once, with the local API beside it if there is one to run: `read` hands over
-    /// alerts, and everybody who is to have them has them when this returns.
-    pub(super) fn once(
-        &self,
-        settings: &Settings,
-        rules: &Rules,
-        read: impl FnOnce(&mut dyn Sink) -> Result<ExitCode>,
-    ) -> Result<ExitCode> {
-        let runtime = serve::runtime()?;
-        let server = self.server(Some(settings));
-        let own = server.clone();
-        let outside: Arc<dyn Outside> = Arc::new(World::for_rules(rules, settings.dns));
-        let notify = Arc::new(Notify::from_environment());
-        let start = |server| {
-            self.start_api(Some(settings), server, outside, &notify, runtime.handle())
-        };
-        let api = server
-            .map(start)
-            .transpose()
-            .context("another one may run: -no-api sends alerts to that")?;
-        let outcome = self
-            .parents(Some(settings), api.as_ref(), own.as_ref(), &rules.program, runtime.handle())
-            .and_then(|parents| {
-                if parents.is_empty() {
-                    warn!("there are no credentials of a local API: alerts are only shown");
-                }
-                let mut courier = Direct::new(&parents);
-                let code = read(&mut courier)?;
-                courier.finish()?;
-                Ok(code)
-            });
-        info!("Acquisition is finished, shutting down");
-        if let Some(api) = api {
-            api.stop(runtime.handle());
-        }
-        runtime.shutdown_timeout(FAREWELL);
-        outcome
     }
 
     /// The local API alone.
@@ -405,7 +365,7 @@ impl Daemon<'_> {
     }
 
     /// Everybody who is to get the alerts.
-    fn parents(
+    pub(super) fn parents(
         &self,
         settings: Option<&Settings>,
         api: Option<&Api>,

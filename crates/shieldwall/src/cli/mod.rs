@@ -99,8 +99,17 @@ const STYLES: styling::Styles = styling::Styles::styled()
     after_help = EXAMPLES
 )]
 pub(crate) struct Cli {
-    /// When output has color.
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    /// When output has color: yes, no or auto, which is on terminals.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true,
+        display_order = 900
+    )]
     color: terminal::Color,
     #[command(subcommand)]
     command: Command,

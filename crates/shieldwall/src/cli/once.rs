@@ -3,17 +3,23 @@
 //! There is no outbox: whoever started the run waits for it, learns when something could not be
 //! sent, and can run it again.
 
-use super::daemon::{random_uuid, wire};
+use super::daemon::{Daemon, FAREWELL, random_uuid, wire};
 use crate::{
+    config::Settings,
+    outside::World,
+    rules::Rules,
     run::{
         Sink,
+        notify::Notify,
         outbox::parent::{Parent, Trouble},
+        serve,
     },
     terminal::{count, quoted},
 };
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use engine::Outside;
 use model::Alert;
-use std::{io, sync::Arc, thread, time::Duration};
+use std::{io, process::ExitCode, sync::Arc, thread, time::Duration};
 use tracing::{error, info, warn};
 
 /// Alerts in one delivery.
@@ -23,15 +29,55 @@ const BATCH: usize = 50;
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(2);
 
+impl Daemon<'_> {
+    /// Reads something once, with the local API beside it if there is one to run: `read` hands over
+    /// alerts, and everybody who is to have them has them when this returns.
+    pub(super) fn once(
+        &self,
+        settings: &Settings,
+        rules: &Rules,
+        read: impl FnOnce(&mut dyn Sink) -> Result<ExitCode>,
+    ) -> Result<ExitCode> {
+        let runtime = serve::runtime()?;
+        let server = self.server(Some(settings));
+        let own = server.clone();
+        let outside: Arc<dyn Outside> = Arc::new(World::for_rules(rules, settings.dns));
+        let notify = Arc::new(Notify::from_environment());
+        let start =
+            |server| self.start_api(Some(settings), server, outside, &notify, runtime.handle());
+        let api = server
+            .map(start)
+            .transpose()
+            .context("another one may run: -no-api sends alerts to that")?;
+        let outcome = self
+            .parents(Some(settings), api.as_ref(), own.as_ref(), &rules.program, runtime.handle())
+            .and_then(|parents| {
+                if parents.is_empty() {
+                    warn!("there are no credentials of a local API: alerts are only shown");
+                }
+                let mut courier = Direct::new(&parents);
+                let code = read(&mut courier)?;
+                courier.finish()?;
+                Ok(code)
+            });
+        info!("Acquisition is finished, shutting down");
+        if let Some(api) = api {
+            api.stop(runtime.handle());
+        }
+        runtime.shutdown_timeout(FAREWELL);
+        outcome
+    }
+}
+
 /// Sends alerts while they are found.
-pub(super) struct Direct<'a> {
+struct Direct<'a> {
     parents: &'a [Arc<dyn Parent>],
     waiting: Vec<String>,
     n_lost: u64,
 }
 
 impl<'a> Direct<'a> {
-    pub(super) fn new(parents: &'a [Arc<dyn Parent>]) -> Self {
+    fn new(parents: &'a [Arc<dyn Parent>]) -> Self {
         Self { parents, waiting: Vec::new(), n_lost: 0 }
     }
 
@@ -39,7 +85,7 @@ impl<'a> Direct<'a> {
     ///
     /// # Errors
     /// When something could not be sent, now or before.
-    pub(super) fn finish(mut self) -> Result<()> {
+    fn finish(mut self) -> Result<()> {
         self.send();
         let n_lost = count(self.n_lost, "alert");
         ensure!(self.n_lost == 0, "{n_lost} could not be sent to the local API, see above");

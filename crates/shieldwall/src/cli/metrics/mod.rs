@@ -64,7 +64,7 @@ pub(super) struct MetricsCommand {
 enum Verb {
     /// Shows sections, or all of them.
     Show {
-        /// Names of sections, or engine, lapi, appsec for several at once.
+        /// Names of sections, or engine, lapi, appsec, bot-detection for several at once.
         #[arg(value_name = "SECTION")]
         sections: Vec<String>,
         #[command(flatten)]
