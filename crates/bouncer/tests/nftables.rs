@@ -447,6 +447,36 @@ fn only_sets_in_a_table_of_somebody_else() {
     assert!(world.wall.nft("list ruleset").contains("@wall-hosts4 drop"), "rules stay");
 }
 
+#[test]
+fn without_the_right_to_it_nothing_is_done_and_the_reason_said() {
+    let Some(world) = World::new() else { return };
+    let error = world.wall.run(|| {
+        // Rights belong to a thread, and this one ends here.
+        let none = rustix::thread::CapabilitySet::empty();
+        let none =
+            rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
+        rustix::thread::set_capabilities(None, none).unwrap();
+        Nftables::new(Settings::default()).and_then(|mut backend| backend.prepare()).unwrap_err()
+    });
+    assert!(matches!(error, BackendError::Unsupported(_)), "{error}");
+    assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
+    assert_eq!(world.wall.nft("list ruleset"), "");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let wrong = [
+        Settings { table: "a b".to_owned(), ..Settings::default() },
+        Settings { hooks: vec![], ..Settings::default() },
+        Settings { hooks: vec![Hook::Input, Hook::Input], ..Settings::default() },
+        Settings { set_prefix: "x;".to_owned(), ..Settings::default() },
+    ];
+    for settings in wrong {
+        let error = Nftables::new(settings.clone()).err();
+        assert!(matches!(error, Some(BackendError::Settings(_))), "{settings:?}: {error:?}");
+    }
+}
+
 /// First and last address.
 type Place = (IpAddr, IpAddr);
 
