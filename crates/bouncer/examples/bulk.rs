@@ -42,7 +42,7 @@ fn decision(n: u32, net: ipnet::Ipv4Net, until: Timestamp) -> Decision {
         id: DecisionId(n.into()),
         net: net.into(),
         remediation: "ban".into(),
-        origin: if n % 3 == 0 { "CAPI".into() } else { "crowdsec".into() },
+        origin: if n.is_multiple_of(3) { "CAPI".into() } else { "crowdsec".into() },
         until,
     }
 }

@@ -1,6 +1,12 @@
 //! nftables with the real kernel and real packets, in namespaces of the tests' own. What is in the
 //! kernel is read by `nft`, which knows nothing of us.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a panic is a failed test, and what is skipped says so"
+)]
+
 mod common;
 
 use std::{
@@ -109,7 +115,7 @@ fn banned_hosts_and_ranges_cannot_connect_and_others_can() {
         silence(from, to);
     }
     for (from, to) in [("10.77.3.3", v4), ("10.77.8.8", v4), ("fd77::3:3", v6), ("fd77::8:8", v6)] {
-        reached(&format!("{from}"), || reaches(from, to));
+        reached(from, || reaches(from, to));
     }
     wall.remove(3);
     reached("the range is gone", || reaches("10.77.7.7", v4));
@@ -445,6 +451,36 @@ fn only_sets_in_a_table_of_somebody_else() {
     reached("it passes", || reaches("10.77.2.2"));
     reached("it passes", || reaches("10.77.5.5"));
     assert!(world.wall.nft("list ruleset").contains("@wall-hosts4 drop"), "rules stay");
+}
+
+#[test]
+fn without_the_right_to_it_nothing_is_done_and_the_reason_said() {
+    let Some(world) = World::new() else { return };
+    let error = world.wall.run(|| {
+        // Rights belong to a thread, and this one ends here.
+        let none = rustix::thread::CapabilitySet::empty();
+        let none =
+            rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
+        rustix::thread::set_capabilities(None, none).unwrap();
+        Nftables::new(Settings::default()).and_then(|mut backend| backend.prepare()).unwrap_err()
+    });
+    assert!(matches!(error, BackendError::Unsupported(_)), "{error}");
+    assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
+    assert_eq!(world.wall.nft("list ruleset"), "");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let wrong = [
+        Settings { table: "a b".to_owned(), ..Settings::default() },
+        Settings { hooks: vec![], ..Settings::default() },
+        Settings { hooks: vec![Hook::Input, Hook::Input], ..Settings::default() },
+        Settings { set_prefix: "x;".to_owned(), ..Settings::default() },
+    ];
+    for settings in wrong {
+        let error = Nftables::new(settings.clone()).err();
+        assert!(matches!(error, Some(BackendError::Settings(_))), "{settings:?}: {error:?}");
+    }
 }
 
 /// First and last address.

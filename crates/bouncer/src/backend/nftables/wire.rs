@@ -51,7 +51,7 @@ const NESTED: u16 = 0x8000;
 const HEADER: usize = 16;
 
 fn pad(bytes: &mut Vec<u8>) {
-    while bytes.len() % 4 != 0 {
+    while !bytes.len().is_multiple_of(4) {
         bytes.push(0);
     }
 }
