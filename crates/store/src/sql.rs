@@ -173,6 +173,10 @@ pub(crate) enum Statement<'c> {
     Postgres(&'c Session, String),
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a statement is called with an array as it is written"
+)]
 impl Statement<'_> {
     /// Runs it and tells how many rows it changed.
     pub(crate) fn execute(&mut self, params: impl Params) -> Result<usize> {

@@ -261,7 +261,7 @@ fn server(tree: &Yaml, desk: &mut Desk) -> store::Server {
     let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
     let socket = file(desk, "db_path").filter(|_| host.is_none() && port.is_none());
     let mode = text(desk, "sslmode");
-    let known = mode.as_deref().map_or(Some(SslMode::default()), SslMode::named);
+    let known = mode.as_deref().map_or_else(|| Some(SslMode::default()), SslMode::named);
     if known.is_none()
         && let Some(written) = value(tree, "db_config.sslmode")
     {

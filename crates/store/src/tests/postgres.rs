@@ -166,12 +166,16 @@ async fn two_servers_on_one_database_number_their_changes_in_one_row() {
     let Some(server) = shared() else { return };
     let (database, one) = connected(server);
     let two = Store::connect(&database, Index::Kept, T0).unwrap();
-    let writing = (0..40u32).map(|n| {
-        let store = if n % 2 == 0 { one.clone() } else { two.clone() };
-        let ban = decision(&std::net::Ipv4Addr::from_bits(n << 8).to_string(), 1000);
-        tokio::spawn(async move { store.record(vec![alert(u128::from(n), vec![ban])], T0).await })
-    });
-    for written in writing.collect::<Vec<_>>() {
+    let writing: Vec<_> = (0..40u32)
+        .map(|n| {
+            let store = if n % 2 == 0 { one.clone() } else { two.clone() };
+            let ban = decision(&std::net::Ipv4Addr::from_bits(n << 8).to_string(), 1000);
+            tokio::spawn(
+                async move { store.record(vec![alert(u128::from(n), vec![ban])], T0).await },
+            )
+        })
+        .collect();
+    for written in writing {
         written.await.unwrap().unwrap();
     }
     for store in [&one, &two] {
@@ -435,7 +439,7 @@ async fn a_connection_is_as_safe_as_its_mode_says() {
     }
     let by_certificate = server.create_database();
     let good = by_network(&server, &server.create_database());
-    let rules = std::path::PathBuf::from(server.sql("postgres", "SHOW hba_file"));
+    let rules = PathBuf::from(server.sql("postgres", "SHOW hba_file"));
     let before = std::fs::read_to_string(&rules).unwrap();
     let more = format!(
         "hostssl {by_certificate} all 127.0.0.1/32 cert\nhostnossl {by_certificate} all all reject\n"
@@ -456,7 +460,7 @@ async fn a_connection_is_as_safe_as_its_mode_says() {
         )
     };
     let host = |host: &str| ServerAddress::Tcp { host: host.to_owned(), port: server.port() };
-    let with = |ssl_mode, name: &str, ca_cert: Option<&std::path::PathBuf>| Server {
+    let with = |ssl_mode, name: &str, ca_cert: Option<&PathBuf>| Server {
         address: host(name),
         ssl_mode,
         ca_cert: ca_cert.cloned(),
@@ -489,7 +493,7 @@ async fn a_connection_is_as_safe_as_its_mode_says() {
         let Error::Refused { setting: told, .. } = &refused else { panic!("{refused}") };
         assert_eq!(*told, setting, "{mode:?} {name} {ca:?}: {refused}");
     }
-    let missing = std::path::PathBuf::from("/nowhere/ca.pem");
+    let missing = PathBuf::from("/nowhere/ca.pem");
     let refused =
         Store::connect(&with(SslMode::VerifyCa, "localhost", Some(&missing)), Index::Kept, T0);
     assert!(refused.err().unwrap().to_string().contains("/nowhere/ca.pem"));
