@@ -394,9 +394,8 @@ fn damage_beneath_a_running_server_is_told_and_the_rest_works() {
     let address = server.address();
     talk.machine = login(&address);
     let path = sandbox.path("data/crowdsec.db");
-    let text = fs::read(&path).expect("read");
     // The long texts of events: pages that only alerts are made of.
-    let mut damaged = text.clone();
+    let mut damaged = fs::read(&path).expect("read");
     let is_text = |page: &[u8]| page.iter().filter(|byte| **byte == b'b').count() > page.len() / 2;
     let mut n_damaged = 0;
     for page in damaged.chunks_mut(4096).filter(|page| is_text(page)) {

@@ -29,8 +29,8 @@ pub(crate) fn entry(row: &Row<'_>) -> sql::Result<Entry> {
     let decision = decision(row)?;
     let size: Option<i64> = row.get(9)?;
     // The text is trusted over the integers: hand-written rows often lack those.
-    let is_net = size.is_some_and(|size| size != 0)
-        || matches!(decision.scope, Scope::Ip | Scope::Range);
+    let is_net =
+        size.is_some_and(|size| size != 0) || matches!(decision.scope, Scope::Ip | Scope::Range);
     let net = if is_net { model::parse_target(&decision.value).ok() } else { None };
     Ok(Entry { net, seq: seq(row)?, decision })
 }

@@ -32,7 +32,11 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
         include_str!("../migrations/0002_changes.sql"),
         include_str!("../migrations/postgres/0002_changes.sql"),
     ),
-    (3, include_str!("../migrations/0003_profile.sql"), include_str!("../migrations/0003_profile.sql")),
+    (
+        3,
+        include_str!("../migrations/0003_profile.sql"),
+        include_str!("../migrations/0003_profile.sql"),
+    ),
 ];
 
 /// Columns that databases made by others may lack, before which migration they are needed, and how

@@ -167,7 +167,7 @@ impl Tool {
         }
         let mut credentials = Credentials::read(&path)?;
         // The server may listen elsewhere than when they were made.
-        if let Some(address) = config::read_own_address(&database) {
+        if let Some(address) = config::read_own_address(database) {
             credentials.url = address;
         }
         Ok((credentials, path))

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result};
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -61,8 +61,11 @@ impl Drop for Endpoint {
         // Wakes the thread; it looks whether to stop before it listens to anybody.
         let mut address = self.address;
         if address.ip().is_unspecified() {
-            let own = if address.is_ipv4() { "127.0.0.1" } else { "::1" };
-            address.set_ip(own.parse().unwrap_or(address.ip()));
+            address.set_ip(if address.is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            });
         }
         let woken = TcpStream::connect_timeout(&address, PATIENCE);
         let Some(thread) = self.thread.take() else { return };
