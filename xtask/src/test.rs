@@ -17,7 +17,7 @@ use crate::tidy;
 use crate::tree::Tree;
 
 /// A program that the build or the tests start, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 8] = [
+const NEEDED: [(&str, &str); 9] = [
     ("cc", "build-essential"),
     ("git", "git"),
     ("tar", "tar"),
@@ -25,6 +25,7 @@ const NEEDED: [(&str, &str); 8] = [
     ("dpkg-deb", "dpkg"),
     ("journalctl", "systemd"),
     ("ip", "iproute2"),
+    ("nft", "nftables"),
     ("initdb", POSTGRESQL),
 ];
 

@@ -40,7 +40,7 @@ pub enum Shape {
     Struct(&'static str, &'static [(&'static str, Self)]),
 }
 
-/// Reads a body.
+/// Reads a body. A list in the place of a structure is taken for its fields, where Go refuses it.
 ///
 /// ```
 /// let login: api::Login = api::decode::read(br#"{"machine_id":"m"}"#).unwrap();
@@ -175,7 +175,10 @@ mod tests {
                 r#"[{"source":{"scope":1}}]"#,
                 "number into Go struct field Source.source.scope of type string",
             ),
-            (r#"[{"source":[]}]"#, "array into Go struct field Alert.source of type models.Source"),
+            (
+                r#"[{"source":"x"}]"#,
+                "string into Go struct field Alert.source of type models.Source",
+            ),
             (
                 r#"[{"decisions":[{"simulated":"no"}]}]"#,
                 "string into Go struct field Decision.decisions.simulated of type bool",

@@ -172,7 +172,8 @@ pub(crate) fn alert_ids(
 
 /// Whether very many alerts are later than a bound.
 fn has_many_after(conn: &Connection, column: &str, at: &Value) -> sql::Result<bool> {
-    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM alerts w WHERE w.{column} > ? LIMIT ?)");
+    let sql =
+        format!("SELECT count(*) FROM (SELECT 1 FROM alerts w WHERE w.{column} > ? LIMIT ?) later");
     let n: i64 =
         conn.prepare_cached(&sql)?.query_row(vec![at.clone(), COMMON.into()], |row| row.get(0))?;
     Ok(n >= COMMON)

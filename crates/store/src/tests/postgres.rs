@@ -149,7 +149,7 @@ async fn two_servers_that_start_at_once_make_one_schema() {
             one.join().unwrap().unwrap();
         }
     });
-    assert_eq!(server.sql(&database.database, "SELECT count(*) FROM shieldwall_migrations"), "2");
+    assert_eq!(server.sql(&database.database, "SELECT count(*) FROM shieldwall_migrations"), "3");
     let changes = [
         "UPDATE shieldwall_migrations SET checksum = 'x' WHERE version = 1",
         "INSERT INTO shieldwall_migrations VALUES (99, 'x', now())",
